@@ -5,6 +5,7 @@ EngineError
 ├── UnsupportedModel      a sound file of a kind we do not run
 ├── NotEnoughMemory       the model does not fit what the machine grants
 ├── PromptTooLong         the prompt leaves no room in the context
+├── BadLogits             the model computed something that is not a number
 ├── BadSetting            a sampling or engine option out of its range
 ├── DownloadFailed        a model could not be fetched
 ├── CacheNotWritable      a folder we must write to refuses
@@ -37,8 +38,7 @@ class UnsupportedModel(EngineError):
 
 class NotEnoughMemory(EngineError):
     template = (
-        "{path} needs {need} of memory and this machine grants {have}. "
-        "Smaller choices: {smaller}."
+        "{path} needs {need} of memory and this machine grants {have}. Smaller choices: {smaller}."
     )
 
 
@@ -48,6 +48,10 @@ class PromptTooLong(EngineError):
         "of which at least one must stay free for the answer. Shorten the prompt or raise "
         "the context length."
     )
+
+
+class BadLogits(EngineError):
+    template = "The model produced {count} values that are not numbers; the file may be damaged."
 
 
 class BadSetting(EngineError):

@@ -80,11 +80,17 @@ def test_presence_and_frequency_look_at_the_answer_and_repetition_also_at_the_pr
     assert repetition(logits, [], [0]) == 1
 
 
-def test_a_sampler_leaves_the_callers_logits_alone() -> None:
+@pytest.mark.parametrize(
+    "params",
+    [
+        SamplingParams(top_k=3, min_p=0.1),
+        SamplingParams(repetition_penalty=1.3),
+        SamplingParams(presence_penalty=1),
+        SamplingParams(frequency_penalty=1),
+    ],
+)
+def test_a_sampler_leaves_the_callers_logits_alone(params: SamplingParams) -> None:
     logits = _logits(1, 2, 3, 4)
-    params = SamplingParams(
-        top_k=3, min_p=0.1, repetition_penalty=1.3, presence_penalty=1, frequency_penalty=1
-    )
     make_sampler(params, 4)(logits, [0, 1], [2, 3])
     assert logits.tolist() == [1, 2, 3, 4]
 
@@ -131,7 +137,7 @@ def test_top_p_counts_only_what_top_k_left() -> None:
     spread=st.integers(0, 8),
     masked=st.floats(0.0, 0.9),
     temperature=st.sampled_from([0.5, 1.0, 2.0]),
-    top_k=st.integers(0, 60),
+    top_k=st.just(0) | st.integers(1, 60),
     top_p=st.floats(0.05, 0.97),
     min_p=st.floats(0.0, 0.5),
 )
@@ -158,7 +164,7 @@ def test_the_chain_keeps_what_a_full_sort_keeps(
     assert len(set(_kept(scaled)) ^ set(_naive_kept(logits, params))) <= 1
 
 
-def test_draws_follow_the_probabilities_across_the_blocks_of_a_large_vocabulary() -> None:
+def test_draws_follow_the_probabilities() -> None:
     logits = np.full(5000, -np.inf, dtype=np.float32)
     logits[[3, 700, 4999]] = _of_probabilities(0.2, 0.5, 0.3)
     counts = _drawn(SamplingParams(temperature=1, top_p=1.0, seed=1), logits, 4000)
@@ -166,6 +172,15 @@ def test_draws_follow_the_probabilities_across_the_blocks_of_a_large_vocabulary(
     # Six standard deviations of 4000 draws are below 0.05.
     assert counts[3] / 4000 == pytest.approx(0.2, abs=0.05)
     assert counts[700] / 4000 == pytest.approx(0.5, abs=0.05)
+
+
+def test_draws_reach_every_part_of_a_flat_vocabulary_alike() -> None:
+    logits = np.zeros(5000, dtype=np.float32)
+    counts = _drawn(SamplingParams(temperature=1, top_p=1.0, seed=1), logits, 4000)
+    tenths = Counter(token_id // 500 for token_id in counts.elements())
+    # 400 expected in each; 120 are six standard deviations.
+    assert all(abs(tenths[tenth] - 400) < 120 for tenth in range(10))
+    assert max(counts.values()) < 15
 
 
 def _draw_many(seed: int | None) -> list[int]:

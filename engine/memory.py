@@ -91,8 +91,7 @@ def _groups(root: Path, controller: str) -> list[Path]:
     for line in _lines(root / "proc/self/cgroup"):
         _, names, path = line.split(":", 2)
         if controller in names.split(","):
-            # A path that leads out of our namespace ("/../x") says nothing about our mount.
-            inside = PurePosixPath("" if ".." in path else path.lstrip("/"))
+            inside = PurePosixPath(path.lstrip("/"))
             mounts = [names, controller] if controller else ["", "unified"]
             tops = [root / "sys/fs/cgroup" / mount for mount in mounts]
             return [top / folder for top in tops for folder in (inside, *inside.parents)]

@@ -42,6 +42,14 @@ def test_our_own_variable_comes_before_all(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "xdg").exists()
 
 
+def test_a_relative_choice_is_taken_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ASSISTANT_HOME", "near")
+    assert model_home() == tmp_path / "near"
+
+
 def test_the_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(model_home().stat().st_mode) == 0o700
     assert model_home() == tmp_path / "user/.cache/assistant"  # a second time finds it there

@@ -77,6 +77,12 @@ def test_in_a_container_the_mount_itself_is_the_group(tmp_path: Path, path: str)
     assert available_memory(root) == 1 * GB
 
 
+def test_beside_v1_the_v2_tree_is_found_where_it_is_mounted_then(tmp_path: Path) -> None:
+    files = _under("unified/app", _v2_memory(4 * GB, 3 * GB))
+    root = _machine(tmp_path, 8 * GB, "1:name=systemd:/\n0::/app\n", files)
+    assert available_memory(root) == 1 * GB
+
+
 def test_a_v1_limit_counts_with_its_whole_subtree(tmp_path: Path) -> None:
     files = _under("memory/app", _v1_memory(4 * GB, 3 * GB, inactive=GB // 2))
     root = _machine(tmp_path, 8 * GB, "5:cpu,cpuacct:/\n4:memory:/app\n0::/\n", files)

@@ -1,0 +1,54 @@
+"""A conversation: what was said, what is set, and the answer in the making. In memory for now."""
+
+import secrets
+import threading
+
+from assistant.errors import AnswerRunning
+from assistant.jobs import Job
+from assistant.messages import Message
+from assistant.settings import ChatSettings
+
+
+class Conversation:
+    """`messages` are those before the answer that `job` is writing, if there is one.
+
+    Any thread may read. Who changes it holds `lock` meanwhile. `revision` grows with every
+    change, so that a page can tell whether it shows the latest.
+    """
+
+    def __init__(self) -> None:
+        self.id = secrets.token_urlsafe(16)  # whoever knows it may read, so it cannot be guessed
+        self.lock = threading.RLock()
+        self.messages: tuple[Message, ...] = ()
+        self.settings = ChatSettings()
+        self.job: Job | None = None
+        self.revision = 0
+
+    def check_idle(self) -> None:
+        if self.job is not None:
+            raise AnswerRunning()
+
+    def begin(self, kept: tuple[Message, ...], job: Job) -> None:
+        with self.lock:
+            self.messages, self.job = kept, job
+            self.revision += 1
+
+    def commit(self, job: Job, answer: Message) -> None:
+        """Takes a finished answer in, unless its job was dropped in the meantime."""
+        with self.lock:
+            if self.job is job:
+                self.messages, self.job = (*self.messages, answer), None
+                self.revision += 1
+
+    def clear(self) -> None:
+        with self.lock:
+            job, self.job = self.job, None
+            self.messages = ()
+            self.revision += 1
+        if job is not None:
+            job.cancel()
+
+    def view(self) -> tuple[int, tuple[Message, ...], Job | None]:
+        """Revision, messages and job, of one moment."""
+        with self.lock:
+            return self.revision, self.messages, self.job

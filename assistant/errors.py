@@ -1,0 +1,61 @@
+"""Everything the assistant can refuse, as one tree.
+
+AssistantError
+├── UnknownFormat         the model's tokenizer has the role tokens of no format we know
+├── ModelNotFound         no file at the path that was given
+├── ModelNotReady         asked before a model is loaded
+├── UnknownConversation   no conversation with this id (they live in memory)
+├── AnswerRunning         the conversation is still being answered
+├── NothingToRepeat       no answer to regenerate or to continue
+├── EmptyQuestion         nothing but blanks was asked
+└── InternalError         a mistake of ours; the log has the traceback
+
+As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
+Chinese too.
+"""
+
+from typing import ClassVar
+
+
+class AssistantError(Exception):
+    """Base of all assistant errors: `template` filled with `fields` is the English message."""
+
+    template: ClassVar[str] = "{message}"
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(self.template.format(**fields))
+
+
+class UnknownFormat(AssistantError):
+    template = (
+        "{path} has no role tokens that we know: {missing}. Supported chat formats: {supported}."
+    )
+
+
+class ModelNotFound(AssistantError):
+    template = "There is no model file at {path}. Give the path of a .gguf file."
+
+
+class ModelNotReady(AssistantError):
+    template = "The model is not loaded yet. Wait until it is and ask again."
+
+
+class UnknownConversation(AssistantError):
+    template = "There is no conversation {id}: it was cleared, or the server has been restarted."
+
+
+class AnswerRunning(AssistantError):
+    template = "The answer is still being written. Stop it first, or wait."
+
+
+class NothingToRepeat(AssistantError):
+    template = "There is no answer in this conversation to regenerate or to continue."
+
+
+class EmptyQuestion(AssistantError):
+    template = "The question is empty. Type something first."
+
+
+class InternalError(AssistantError):
+    template = "Something went wrong inside ({kind}). The server's log says more."

@@ -1,0 +1,30 @@
+"""Chat formats: which one a model was trained on, from what its own file says."""
+
+from assistant.errors import UnknownFormat
+from assistant.formats.base import AnswerReader, ChatFormat
+from assistant.formats.chatglm3 import ChatGLM3
+from assistant.formats.chatml import ChatML
+from engine import Engine
+
+FORMATS: tuple[type[ChatFormat], ...] = (ChatGLM3, ChatML)
+
+
+def format_for(engine: Engine) -> ChatFormat:
+    """The format whose role tokens the model's tokenizer has."""
+    for kind in FORMATS:
+        if not missing_tokens(kind, engine):
+            return kind(engine.tokenizer, engine.metadata)
+    raise UnknownFormat(
+        path=engine.path,
+        missing="; ".join(
+            f"{kind.name} lacks {', '.join(missing_tokens(kind, engine))}" for kind in FORMATS
+        ),
+        supported=", ".join(kind.name for kind in FORMATS),
+    )
+
+
+def missing_tokens(kind: type[ChatFormat], engine: Engine) -> list[str]:
+    return [name for name in kind.tokens if engine.tokenizer.special(name) is None]
+
+
+__all__ = ["FORMATS", "AnswerReader", "ChatFormat", "format_for"]

@@ -1,0 +1,57 @@
+"""The few names that every chat format has.
+
+Prompts are assembled from ids. A role token is an integer that the format puts there; what a
+person or a tool wrote is encoded as ordinary text, so nobody can type a role. The ids of a
+message depend on that message alone: a prompt only ever grows at its end, and the engine finds
+the rest in its cache.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from assistant.messages import Message
+from engine import Tokenizer
+
+
+class AnswerReader(ABC):
+    """The text of an answer as it comes, without what the format puts around it."""
+
+    metadata: str = ""
+
+    @abstractmethod
+    def feed(self, text: str) -> str:
+        """The part of the answer that became readable with `text`."""
+
+    @abstractmethod
+    def flush(self) -> str:
+        """What was held back, when nothing more comes."""
+
+
+class ChatFormat(ABC):
+    """One way of writing a conversation as token ids."""
+
+    name: ClassVar[str]
+    tokens: ClassVar[tuple[str, ...]]  # the tokenizer must have them all
+    stop_ids: frozenset[int]
+
+    def __init__(self, tokenizer: Tokenizer, metadata: Mapping[str, object]) -> None:
+        self._tokenizer = tokenizer
+        self._ids = {name: self._special(name) for name in self.tokens}
+
+    @abstractmethod
+    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Ids up to where the model is to write.
+
+        That is after a new assistant's role token, or, when the last message is the
+        assistant's own, right behind that message's last id.
+        """
+
+    @abstractmethod
+    def reader(self) -> AnswerReader:
+        """A reader for one answer, from its first id."""
+
+    def _special(self, name: str) -> int:
+        token = self._tokenizer.special(name)
+        assert token is not None, name  # format_for has asked
+        return token

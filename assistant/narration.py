@@ -1,0 +1,78 @@
+"""What is going on, in words: for the page and for the terminal alike."""
+
+from dataclasses import dataclass
+
+from assistant.events import Progress
+from assistant.loading import Compiling, Fetching, Loading, ModelState
+from assistant.messages import Ended
+from assistant.texts import Language, duration, say, size, text
+from engine import FinishReason
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What goes on, and how much of it is done, from 0 to 1, if that is known."""
+
+    text: str
+    share: float | None
+
+
+def stage(state: ModelState, language: Language) -> Stage:
+    """Where the model is on its way."""
+    match state:
+        case Fetching(done, total, source, seconds_left):
+            words = text(language, "fetching", done=size(done), total=size(total), source=source)
+            return Stage(words + time_left(seconds_left, language), share(done, total))
+        case Compiling(done, total):
+            return Stage(text(language, "compiling"), share(done, total))
+        case Loading(done, total, seconds_left):
+            words = text(language, "loading", done=size(done), total=size(total))
+            return Stage(words + time_left(seconds_left, language), share(done, total))
+        case _:
+            return Stage(text(language, "starting"), None)
+
+
+def prefill(progress: Progress, language: Language) -> Stage:
+    """How much of the prompt has been read."""
+    words = text(language, "prefill", done=progress.done, total=progress.total)
+    left = time_left(progress.seconds_left, language)
+    return Stage(words + left, share(progress.done, progress.total))
+
+
+def cut_reason(ended: Ended, language: Language) -> str:
+    """Why an answer was cut, or nothing if it was not."""
+    match ended:
+        case Ended(FinishReason.STOP):
+            return ""
+        case Ended(FinishReason.CANCELLED):
+            return text(language, "cut_stopped")
+        case Ended(FinishReason.LENGTH, context_full=True):
+            return text(language, "cut_context")
+        case Ended(FinishReason.LENGTH):
+            return text(language, "cut_limit")
+    error = "" if ended.error is None else say(ended.error, language)
+    return text(language, "cut_error", error=error)
+
+
+def figures(ended: Ended, language: Language) -> str:
+    """Tokens, speed and waiting time of an answer."""
+    stats = ended.stats
+    if stats is None or not stats.output_tokens:
+        return ""
+    return text(
+        language,
+        "stats",
+        tokens=stats.output_tokens,
+        speed=stats.tokens_per_second,
+        first=stats.time_to_first_token,
+    )
+
+
+def time_left(seconds: float | None, language: Language) -> str:
+    if seconds is None:
+        return ""
+    return text(language, "left", time=duration(seconds, language))
+
+
+def share(done: int, total: int) -> float | None:
+    return min(done / total, 1.0) if total > 0 else None

@@ -1,0 +1,30 @@
+"""What a person may set for a conversation: frozen, checked when made."""
+
+from dataclasses import dataclass
+
+import engine
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """How the model is asked. An empty `system_prompt` leaves the model's own in place."""
+
+    system_prompt: str = ""
+    temperature: float = 0.8
+    top_p: float = 0.8
+    repetition_penalty: float = 1.05
+    max_new_tokens: int = 1024
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        self.sampling(frozenset())  # the engine's own checks are the rules
+
+    def sampling(self, stop_ids: frozenset[int]) -> engine.SamplingParams:
+        return engine.SamplingParams(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            repetition_penalty=self.repetition_penalty,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            stop_ids=stop_ids,
+        )

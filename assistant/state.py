@@ -1,0 +1,33 @@
+"""The process's one assistant.
+
+A plain module variable: any visitor can clear Streamlit's caches, and must not unload the model.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+from assistant.assistant import Assistant
+from assistant.loading import ModelLoader
+from engine import model_home
+
+_lock = threading.Lock()
+_instance: Assistant | None = None
+
+
+def instance() -> Assistant:
+    """The assistant; the first call reads the environment and starts to load the model."""
+    global _instance
+    with _lock:
+        if _instance is None:
+            _instance = Assistant(ModelLoader(model_home()))
+            path = os.environ.get("MODEL")
+            _instance.open_model(Path(path).expanduser() if path else None)
+        return _instance
+
+
+def install(assistant: Assistant | None) -> None:
+    """Puts another assistant in its place, as tests do with a scripted engine."""
+    global _instance
+    with _lock:
+        _instance = assistant

@@ -1,0 +1,165 @@
+"""Every text that a person reads, in Chinese and in English."""
+
+from enum import StrEnum
+
+from assistant.errors import AssistantError
+from engine import EngineError
+
+
+class Language(StrEnum):
+    CHINESE = "zh"
+    ENGLISH = "en"
+
+    @classmethod
+    def of_locale(cls, locale: str | None) -> "Language":
+        """The language for a locale such as zh-CN or en_US.UTF-8."""
+        return cls.CHINESE if (locale or "").lower().startswith("zh") else cls.ENGLISH
+
+
+def text(language: Language, key: str, **fields: object) -> str:
+    return TEXTS[key][language].format(**fields)
+
+
+def say(error: EngineError | AssistantError, language: Language) -> str:
+    """What an error says: its own message in English, the catalog's in Chinese."""
+    if language is Language.ENGLISH:
+        return str(error)
+    return CHINESE_ERRORS[type(error).__name__].format(**error.fields)
+
+
+def size(n_bytes: int) -> str:
+    """A number of bytes as people write it: 512 MB, 1.12 GB."""
+    if n_bytes < 10**9:
+        return f"{n_bytes / 10**6:.0f} MB"
+    return f"{n_bytes / 10**9:.2f} GB"
+
+
+def duration(seconds: float, language: Language) -> str:
+    """Seconds as people say them: 8 s, 2 min 5 s."""
+    minutes, rest = divmod(max(round(seconds), 1), 60)
+    key = "minutes" if minutes else "seconds"
+    return text(language, key, minutes=minutes, seconds=rest)
+
+
+def _pair(chinese: str, english: str) -> dict[Language, str]:
+    return {Language.CHINESE: chinese, Language.ENGLISH: english}
+
+
+TEXTS: dict[str, dict[Language, str]] = {
+    "title": _pair("助手", "Assistant"),
+    "chat": _pair("对话", "Chat"),
+    "welcome": _pair("你好，想聊点什么？", "Hello, what shall we talk about?"),
+    "welcome_hint": _pair(
+        "模型在这台机器的 CPU 上运行，对话不会离开它。",
+        "The model runs on this machine's CPU, and what you write stays on it.",
+    ),
+    "suggestions": _pair("试试这些", "Try one of these"),
+    "suggestion_1": _pair("用一句话介绍北京", "Explain recursion in one sentence"),
+    "suggestion_2": _pair(
+        "写一个判断质数的 Python 函数", "Write a Python function that tests for primes"
+    ),
+    "suggestion_3": _pair("一元二次方程的求根公式是什么？", "What is the quadratic formula?"),
+    "ask": _pair("输入问题", "Ask anything"),
+    "stop": _pair("停止", "Stop"),
+    "regenerate": _pair("重新生成", "Regenerate"),
+    "continue": _pair("继续", "Continue"),
+    "clear": _pair("清空对话", "Clear"),
+    "clear_help": _pair("删除此对话的全部消息", "Removes all messages of this conversation"),
+    "language": _pair("语言 / Language", "Language / 语言"),
+    "settings": _pair("设置", "Settings"),
+    "system_prompt": _pair("系统提示", "System prompt"),
+    "system_prompt_hint": _pair("留空则使用模型自带的", "Empty: the model's own"),
+    "temperature": _pair("温度", "Temperature"),
+    "temperature_help": _pair(
+        "0 每次都选最可能的词；越高越随意", "0 always takes the likeliest word; higher is freer"
+    ),
+    "top_p": _pair("Top-p", "Top-p"),
+    "top_p_help": _pair(
+        "只从累计概率达到此值的词里选", "Choose among the likeliest words that add up to this"
+    ),
+    "repetition_penalty": _pair("重复惩罚", "Repetition penalty"),
+    "repetition_penalty_help": _pair(
+        "1 不惩罚；越高越少重复", "1 does nothing; higher repeats less"
+    ),
+    "max_new_tokens": _pair("最多生成词元数", "Maximum new tokens"),
+    "max_new_tokens_help": _pair(
+        "每次回答的长度上限，到了可以继续", "Where an answer is cut; it can be continued"
+    ),
+    "model": _pair("模型", "Model"),
+    "model_facts": _pair(
+        "{name}，上下文 {context} 词元，{threads} 线程，{kernels}",
+        "{name}, {context} tokens of context, {threads} threads, {kernels}",
+    ),
+    "starting": _pair("正在启动…", "Starting…"),
+    "fetching": _pair(
+        "首次启动，正在从 {source} 下载模型：{done} / {total}",
+        "First start, fetching the model from {source}: {done} of {total}",
+    ),
+    "compiling": _pair(
+        "正在为这台机器的处理器编译内核（仅首次启动）…",
+        "Compiling kernels for this processor (first start only)…",
+    ),
+    "loading": _pair("正在加载模型：{done} / {total}", "Loading the model: {done} of {total}"),
+    "left": _pair("，约剩 {time}", ", about {time} left"),
+    "seconds": _pair("{seconds} 秒", "{seconds} s"),
+    "minutes": _pair("{minutes} 分 {seconds} 秒", "{minutes} min {seconds} s"),
+    "model_failed": _pair("模型没有加载成功", "The model could not be loaded"),
+    "model_path": _pair("本机上的模型文件（.gguf）", "A model file on this machine (.gguf)"),
+    "model_path_hint": _pair(
+        "也可以这样启动：MODEL=/路径/模型.gguf streamlit run streamlit_app.py",
+        "Or start with: MODEL=/path/to/model.gguf streamlit run streamlit_app.py",
+    ),
+    "open_model": _pair("加载此文件", "Load this file"),
+    "try_again": _pair("再试一次下载", "Try the download again"),
+    "prefill": _pair("正在阅读：{done}/{total} 词元", "Reading: {done}/{total} tokens"),
+    "thinking": _pair("正在准备…", "Getting ready…"),
+    "conversation_gone": _pair(
+        "这个地址上的对话已不存在（对话只保存在内存里），这是一个新的对话。",
+        "The conversation at this address is gone (they are kept in memory only). "
+        "This is a new one.",
+    ),
+    "stats": _pair(
+        "{tokens} 词元 · {speed:.1f} 词元/秒 · 首词 {first:.1f} 秒",
+        "{tokens} tokens · {speed:.1f} tokens/s · first token after {first:.1f} s",
+    ),
+    "cut_limit": _pair(
+        "回答达到了最多生成词元数，被截断。", "Cut: the answer reached the maximum of new tokens."
+    ),
+    "cut_context": _pair(
+        "上下文已满，回答被截断。清空对话可重新开始。",
+        "Cut: the context is full. Clear the conversation to start afresh.",
+    ),
+    "cut_stopped": _pair("已停止。", "Stopped."),
+    "cut_error": _pair("回答中断：{error}", "Broken off: {error}"),
+    "cli_hint": _pair(
+        "输入 clear 清空对话，stop 退出。Ctrl-C 停止回答。",
+        "Type clear to empty the conversation, stop to leave. Ctrl-C stops an answer.",
+    ),
+    "cli_cleared": _pair("对话已清空。", "The conversation is empty again."),
+    "cli_error": _pair("错误：{error}", "error: {error}"),
+}
+
+CHINESE_ERRORS: dict[str, str] = {
+    "BadModelFile": "{path}：{where}：发现 {found}，应为 {expected}。",
+    "UnsupportedModel": "{path}：不支持 {what}“{found}”；支持：{supported}。",
+    "NotEnoughMemory": "{path} 需要 {need} 内存，这台机器可用 {have}。更小的选择：{smaller}。",
+    "PromptTooLong": (
+        "提示有 {prompt_tokens} 个词元，上下文只容纳 {context_length} 个，"
+        "其中至少要留一个给回答。请缩短提示，或调大上下文长度。"
+    ),
+    "BadSetting": "{name} 的值 {value!r} 不合要求：{rule}。",
+    "DownloadFailed": "无法下载 {what}：{reason}。已尝试：{tried}。{remedy}",
+    "CacheNotWritable": (
+        "无法写入 {path}：{reason}。请使它可写，或把 ASSISTANT_HOME 设为可写的文件夹。"
+    ),
+    "DiskFull": "{path} 放不下：需要 {need}，剩余 {have}。请腾出空间后再启动。",
+    "EngineClosed": "引擎已关闭，请重新加载模型。",
+    "UnknownFormat": "{path} 里没有已知的角色词元：{missing}。支持的对话格式：{supported}。",
+    "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 文件的路径。",
+    "ModelNotReady": "模型还没有加载好，请稍后再问。",
+    "UnknownConversation": "没有对话 {id}：它已被清除，或服务器重启过。",
+    "AnswerRunning": "回答还在生成。请先停止，或等它结束。",
+    "NothingToRepeat": "这个对话里没有可以重新生成或继续的回答。",
+    "EmptyQuestion": "问题是空的，请先输入内容。",
+    "InternalError": "内部出错（{kind}），详情见服务器日志。",
+}

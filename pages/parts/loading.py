@@ -1,0 +1,49 @@
+"""What stands in the chat's place until the model is there."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from assistant import Failed, Language, ModelState, Ready, instance, say, stage, text
+from pages.parts import session
+
+EVERY = 0.5  # seconds between two looks
+
+
+def draw(state: ModelState, language: Language) -> None:
+    if isinstance(state, Failed):
+        draw_failure(state, language)
+    else:
+        st.title(text(language, "welcome"))
+        st.fragment(draw_progress, run_every=EVERY)(language)
+
+
+def draw_progress(language: Language) -> None:
+    """A bar that follows the loader; the page starts over when it has ended."""
+    state = instance().model_state
+    if isinstance(state, Ready | Failed):
+        st.rerun()
+    now = stage(state, language)
+    st.progress(now.share or 0.0, text=now.text)
+
+
+def draw_failure(state: Failed, language: Language) -> None:
+    st.title(text(language, "model_failed"))
+    st.error(say(state.error, language), icon=":material/error:")
+    with st.form("model", border=False):
+        path = st.text_input(
+            text(language, "model_path"), help=text(language, "model_path_hint"), key="model_path"
+        )
+        if (
+            st.form_submit_button(text(language, "open_model"), icon=":material/folder_open:")
+            and path
+        ):
+            open_model(Path(path).expanduser())
+    st.caption(text(language, "model_path_hint"))
+    if st.button(text(language, "try_again"), icon=":material/download:", key="try_again"):
+        open_model(None)
+
+
+def open_model(path: Path | None) -> None:
+    session.attempt(instance().open_model, path)
+    st.rerun()

@@ -1,0 +1,61 @@
+"""What belongs to one browser tab: its language, its conversation, its last refusal."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from assistant import (
+    AssistantError,
+    Conversation,
+    EngineError,
+    Language,
+    UnknownConversation,
+    instance,
+    say,
+)
+
+
+def language() -> Language:
+    """The chosen one, else the browser's own."""
+    chosen = str(st.session_state.get("lang") or st.query_params.get("lang"))
+    return Language(chosen) if chosen in [*Language] else browser_language()
+
+
+def browser_language() -> Language:
+    return Language.of_locale(st.context.locale)
+
+
+def conversation() -> Conversation:
+    """The one the address names; without one, a new one that the address names from now on."""
+    id = st.query_params.get("c")
+    try:
+        if id:
+            return instance().conversation(id)
+    except UnknownConversation as error:
+        st.session_state["problem"] = error
+    fresh = instance().new_conversation()
+    st.query_params["c"] = fresh.id
+    return fresh
+
+
+def submit(conversation_id: str) -> None:
+    """Asks what was typed; what is refused goes back into the box."""
+    question = st.session_state["question"]
+    attempt(instance().ask, conversation_id, question)
+    if "problem" in st.session_state:
+        st.session_state["question"] = question
+
+
+def attempt(action: Callable[..., object], *arguments: object) -> None:
+    """Does as a person asked; a refusal is kept for the page to show."""
+    st.session_state.pop("problem", None)
+    try:
+        action(*arguments)
+    except (AssistantError, EngineError) as error:
+        st.session_state["problem"] = error
+
+
+def draw_problem(language: Language) -> None:
+    problem = st.session_state.get("problem")
+    if problem is not None:
+        st.error(say(problem, language), icon=":material/error:")

@@ -23,8 +23,8 @@ _VERSIONS = (2, 3)
 _MAX_HEADER = 1 << 28  # the largest vocabularies take 20 MB; more would only fill memory
 _MAX_DEPTH = 4
 _STRING, _ARRAY, _BOOL = 8, 9, 7
-_NUMBER_KINDS = (0, 1, 2, 3, 4, 5, 6, _BOOL, 10, 11, 12)
-_NUMBERS = dict(zip(_NUMBER_KINDS, "u1 i1 <u2 <i2 <u4 <i4 <f4 u1 <u8 <i8 <f8".split(), strict=True))
+_DTYPES = ("u1", "i1", "<u2", "<i2", "<u4", "<i4", "<f4", "u1", None, None, "<u8", "<i8", "<f8")
+_NUMBERS = {kind: np.dtype(name) for kind, name in enumerate(_DTYPES) if name}
 _LEAST_BYTES = {_STRING: 8, _ARRAY: 12}  # an empty one
 _PAIR_BYTES = 8 + 4 + 1  # an empty key, its type, one byte
 _RECORD_BYTES = 8 + 4 + 8 + 4 + 8  # an empty name, rank, one dimension, type, offset
@@ -118,7 +118,7 @@ class _Reader:
         return self._decoded(found)
 
     def numbers(self, kind: int, count: int) -> npt.NDArray[np.generic]:
-        dtype = np.dtype(_NUMBERS[kind])
+        dtype = _NUMBERS[kind]
         self.need(count, dtype.itemsize, "numbers")
         return np.frombuffer(self.take(count * dtype.itemsize), dtype)
 

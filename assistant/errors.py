@@ -42,7 +42,10 @@ class ModelNotReady(AssistantError):
 
 
 class UnknownConversation(AssistantError):
-    template = "There is no conversation {id}: it was cleared, or the server has been restarted."
+    template = (
+        "The conversation at this address is gone: the server has been restarted and keeps them "
+        "in memory only. This is a new one."
+    )
 
 
 class AnswerRunning(AssistantError):

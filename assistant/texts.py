@@ -66,7 +66,6 @@ TEXTS: dict[str, dict[Language, str]] = {
     "clear": _pair("清空对话", "Clear"),
     "clear_help": _pair("删除此对话的全部消息", "Removes all messages of this conversation"),
     "language": _pair("语言 / Language", "Language / 语言"),
-    "settings": _pair("设置", "Settings"),
     "system_prompt": _pair("系统提示", "System prompt"),
     "system_prompt_hint": _pair("留空则使用模型自带的", "Empty: the model's own"),
     "temperature": _pair("温度", "Temperature"),
@@ -85,10 +84,9 @@ TEXTS: dict[str, dict[Language, str]] = {
     "max_new_tokens_help": _pair(
         "每次回答的长度上限，到了可以继续", "Where an answer is cut; it can be continued"
     ),
-    "model": _pair("模型", "Model"),
     "model_facts": _pair(
-        "{name}，上下文 {context} 词元，{threads} 线程，{kernels}",
-        "{name}, {context} tokens of context, {threads} threads, {kernels}",
+        "{name} · 上下文 {context} · 线程 {threads} · {kernels}",
+        "{name} · context {context} · threads {threads} · {kernels}",
     ),
     "starting": _pair("正在启动…", "Starting…"),
     "fetching": _pair(
@@ -113,23 +111,16 @@ TEXTS: dict[str, dict[Language, str]] = {
     "try_again": _pair("再试一次下载", "Try the download again"),
     "prefill": _pair("正在阅读：{done}/{total} 词元", "Reading: {done}/{total} tokens"),
     "thinking": _pair("正在准备…", "Getting ready…"),
-    "conversation_gone": _pair(
-        "这个地址上的对话已不存在（对话只保存在内存里），这是一个新的对话。",
-        "The conversation at this address is gone (they are kept in memory only). "
-        "This is a new one.",
-    ),
     "stats": _pair(
         "{tokens} 词元 · {speed:.1f} 词元/秒 · 首词 {first:.1f} 秒",
         "{tokens} tokens · {speed:.1f} tokens/s · first token after {first:.1f} s",
     ),
-    "cut_limit": _pair(
-        "回答达到了最多生成词元数，被截断。", "Cut: the answer reached the maximum of new tokens."
-    ),
+    "cut_limit": _pair("已截断：达到最多生成词元数", "Cut: reached the maximum of new tokens"),
     "cut_context": _pair(
-        "上下文已满，回答被截断。清空对话可重新开始。",
-        "Cut: the context is full. Clear the conversation to start afresh.",
+        "已截断：上下文已满，清空对话可重新开始",
+        "Cut: the context is full; clear the conversation to start afresh",
     ),
-    "cut_stopped": _pair("已停止。", "Stopped."),
+    "cut_stopped": _pair("已停止", "Stopped"),
     "cut_error": _pair("回答中断：{error}", "Broken off: {error}"),
     "cli_hint": _pair(
         "输入 clear 清空对话，stop 退出。Ctrl-C 停止回答。",
@@ -157,7 +148,9 @@ CHINESE_ERRORS: dict[str, str] = {
     "UnknownFormat": "{path} 里没有已知的角色词元：{missing}。支持的对话格式：{supported}。",
     "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 文件的路径。",
     "ModelNotReady": "模型还没有加载好，请稍后再问。",
-    "UnknownConversation": "没有对话 {id}：它已被清除，或服务器重启过。",
+    "UnknownConversation": (
+        "这个地址上的对话已不存在：服务器重启过，而对话只保存在内存里。这是一个新的对话。"
+    ),
     "AnswerRunning": "回答还在生成。请先停止，或等它结束。",
     "NothingToRepeat": "这个对话里没有可以重新生成或继续的回答。",
     "EmptyQuestion": "问题是空的，请先输入内容。",

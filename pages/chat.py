@@ -22,16 +22,20 @@ for message in messages:
 transcript.follow(conversation, revision, language)
 if messages and job is None:
     transcript.draw_actions(conversation.id, messages[-1], language)
-session.draw_problem(language)
 
 with st.bottom:
+    session.draw_problem(language)
     if job is not None:
-        st.button(
-            text(language, "stop"), icon=":material/stop_circle:", on_click=job.cancel, key="stop"
-        )
-    st.chat_input(
-        text(language, "ask"),
-        key="question",
-        on_submit=session.submit,
-        args=(conversation.id,),
-    )
+        # On the other side than what appears when it is gone: a second click must hit nothing.
+        with st.container(horizontal=True, horizontal_alignment="right"):
+            st.button(
+                text(language, "stop"),
+                icon=":material/stop_circle:",
+                on_click=job.cancel,
+                key="stop",
+            )
+# Not within the block above: only an input that takes the bottom by itself makes the page follow
+# a growing answer.
+st.chat_input(
+    text(language, "ask"), key="question", on_submit=session.submit, args=(conversation.id,)
+)

@@ -50,12 +50,13 @@ def draw_message(message: Message, language: Language) -> None:
 
 
 def draw_ended(ended: Ended, language: Language) -> None:
+    """Why the answer was cut, if it was, and its figures."""
+    why, numbers = cut_reason(ended, language), figures(ended, language)
     if ended.error is not None:
-        st.error(cut_reason(ended, language), icon=":material/error:")
-    elif ended.was_cut:
-        st.caption(f":material/content_cut: {cut_reason(ended, language)}")
-    if numbers := figures(ended, language):
-        st.caption(numbers)
+        st.error(why, icon=":material/error:")
+        why = ""
+    if why or numbers:
+        st.caption(" · ".join(filter(None, (why, numbers))))
 
 
 def draw_actions(conversation_id: str, last: Message, language: Language) -> None:

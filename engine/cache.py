@@ -1,0 +1,138 @@
+"""The KV cache: pages of positions, shared between sequences that begin alike.
+
+A page holds the keys and values of attention.PAGE positions in all layers. A sequence owns a list
+of pages; finished ones stay until their memory is wanted, so that a later prompt with the same
+beginning starts after it. Pages are shared by reference and never written once full; a sequence
+that parts from another in mid-page gets a copy of that page.
+
+Pure bookkeeping on the engine's thread; nothing here computes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.config import ModelConfig
+from engine.kernels.attention import PAGE
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def page_bytes(config: ModelConfig, kv_bytes: int) -> int:
+    """Size of one page: keys and values of PAGE positions in every layer."""
+    return config.layers * config.kv_heads * 2 * PAGE * config.head_dim * kv_bytes
+
+
+def pages_for(tokens: int) -> int:
+    return -(-tokens // PAGE)
+
+
+class Page:
+    """Zeroed when new: kernels multiply unused slots by 0, which must not be NaN."""
+
+    __slots__ = ("data", "users")
+
+    def __init__(self, size: int) -> None:
+        self.data = np.zeros(size, np.uint8)
+        self.users = 1
+
+    @property
+    def address(self) -> int:
+        return self.data.ctypes.data
+
+
+@dataclass
+class Prefix:
+    """Tokens whose keys and values are in `pages`, of a sequence that runs or has run."""
+
+    tokens: list[int] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+
+
+class KVCache:
+    """At most `capacity` pages in all; finished sequences give way to new ones, oldest first."""
+
+    def __init__(self, size: int, capacity: int) -> None:
+        self.capacity = capacity
+        self._size = size
+        self._pages = 0  # alive, shared ones counted once
+        self._free: list[Page] = []
+        self._kept: list[Prefix] = []  # finished, least recently used first
+
+    @property
+    def pages_alive(self) -> int:
+        return self._pages
+
+    def start(self, prompt: Sequence[int], running: Sequence[Prefix] = ()) -> Prefix:
+        """A new sequence's prefix: what of `prompt` is known already, all but its last token."""
+        best, length = None, 0
+        for prefix in (*running, *self._kept):
+            shared = min(_common(prefix.tokens, prompt), len(prompt) - 1)
+            if shared > length:
+                best, length = prefix, shared
+        if best is None:
+            return Prefix()
+        if best in self._kept:
+            self._kept.remove(best)
+            self._kept.append(best)
+        return self._fork(best, length)
+
+    def _fork(self, source: Prefix, length: int) -> Prefix:
+        full, rest = divmod(length, PAGE)
+        pages = source.pages[:full]
+        for page in pages:
+            page.users += 1
+        fork = Prefix(list(source.tokens[:length]), list(pages))
+        if rest:
+            parted = source.pages[full]  # growing may take it, but then as it is
+            self.grow(fork, length)
+            fork.pages[-1].data[:] = parted.data
+        return fork
+
+    def grow(self, prefix: Prefix, tokens: int) -> None:
+        """Give `prefix` pages for that many tokens, taking those of finished ones if need be."""
+        while len(prefix.pages) < pages_for(tokens):
+            prefix.pages.append(self._allocate())
+
+    def _allocate(self) -> Page:
+        while not self._free and self._pages >= self.capacity and self._kept:
+            self._release(self._kept.pop(0))
+        if self._free:
+            page = self._free.pop()
+            page.users = 1
+        else:
+            page = Page(self._size)
+        self._pages += 1
+        return page
+
+    def finish(self, prefix: Prefix) -> None:
+        """Keep a finished sequence for later prompts, in place of any that it continues."""
+        for kept in list(self._kept):
+            if _common(kept.tokens, prefix.tokens) == len(kept.tokens):
+                self._kept.remove(kept)
+                self._release(kept)
+        self._release(prefix, pages_for(len(prefix.tokens)))
+        self._kept.append(prefix)
+
+    def _release(self, prefix: Prefix, first: int = 0) -> None:
+        """Let go of a prefix's pages from number `first` on."""
+        for page in prefix.pages[first:]:
+            page.users -= 1
+            if page.users == 0:
+                self._pages -= 1
+                self._free.append(page)
+        del prefix.pages[first:]
+
+    def clear(self) -> None:
+        """Forget every finished sequence."""
+        while self._kept:
+            self._release(self._kept.pop())
+
+
+def _common(one: Sequence[int], two: Sequence[int]) -> int:
+    """Length of the longest common prefix."""
+    length = min(len(one), len(two))
+    differ = np.flatnonzero(np.asarray(one[:length]) != np.asarray(two[:length]))
+    return int(differ[0]) if differ.size else length

@@ -1,0 +1,227 @@
+"""Dot products of one panel (16 rows of a weight matrix) with a tile of token vectors.
+
+A tile's running sums are a tuple of T vectors of 16 lanes, one per token; T is in the type, so
+each width is its own straight-line code with its sums in registers. The order of additions along
+k does not depend on T: a token gets the same bits alone and in a batch.
+
+The integer product is the one step that processors offer differently. `VARIANTS` names the ways;
+all give the same 32-bit integers, so every variant gives the same bits too.
+"""
+
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from engine.kernels.vector import (
+    F32,
+    F32T,
+    I8,
+    I16,
+    I32T,
+    V_F32,
+    V_I32,
+    IsaType,
+    _call,
+    _constant,
+    _fma,
+    _load,
+    _offset,
+    _read_bf16,
+    _read_f16,
+    _splat,
+)
+
+TILE = 8  # most tokens whose sums are held in registers; token vectors are stored by as many
+
+# Width of a weight in a float panel, by the reader that loads 16 of them.
+_FLOAT_READERS: dict[int, tuple[Callable[..., ir.Value], int]] = {
+    0: (lambda builder, address: _load(builder, address, V_F32), 64),
+    1: (_read_f16, 32),
+    30: (_read_bf16, 32),
+}
+
+
+def _vpdpbusd_512(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Value:
+    return _call(b, "llvm.x86.avx512.vpdpbusd.512", V_I32, total, w, x)
+
+
+def _split(b: ir.IRBuilder, vector: ir.Value, parts: int) -> list[ir.Value]:
+    lanes = vector.type.count // parts
+    masks = [range(part * lanes, (part + 1) * lanes) for part in range(parts)]
+    kind = ir.VectorType(I32T, lanes)
+    return [b.shuffle_vector(vector, vector, ir.Constant(kind, list(mask))) for mask in masks]
+
+
+def _join(b: ir.IRBuilder, parts: list[ir.Value]) -> ir.Value:
+    while len(parts) > 1:
+        lanes = parts[0].type.count * 2
+        mask = ir.Constant(ir.VectorType(I32T, lanes), list(range(lanes)))
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        parts = [b.shuffle_vector(low, high, mask) for low, high in pairs]
+    return parts[0]
+
+
+def _vpdpbusd_256(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Value:
+    half = ir.VectorType(I32T, 8)
+    name = "llvm.x86.avx512.vpdpbusd.256"
+    parts = zip(_split(b, total, 2), _split(b, w, 2), _split(b, x, 2), strict=True)
+    return _join(b, [_call(b, name, half, *part) for part in parts])
+
+
+def _even_odd(b: ir.IRBuilder, w: ir.Value, x: ir.Value) -> tuple[tuple[ir.Value, ir.Value], ...]:
+    """Bytes as pairs of 16-bit lanes: (w, x) at even k and at odd k; w unsigned, x signed."""
+    words = ir.VectorType(I16, 32)
+    eight = ir.Constant(words, [8] * 32)
+    w, x = b.bitcast(w, words), b.bitcast(x, words)
+    even = (b.and_(w, ir.Constant(words, [0xFF] * 32)), b.ashr(b.shl(x, eight), eight))
+    return even, (b.lshr(w, eight), b.ashr(x, eight))
+
+
+def _pmaddwd(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Value:
+    half, words = ir.VectorType(I32T, 8), ir.VectorType(I16, 16)
+    for left, right in _even_odd(b, w, x):
+        pairs = zip(
+            _split(b, b.bitcast(left, V_I32), 2), _split(b, b.bitcast(right, V_I32), 2), strict=True
+        )
+        products = [
+            _call(b, "llvm.x86.avx2.pmadd.wd", half, b.bitcast(one, words), b.bitcast(two, words))
+            for one, two in pairs
+        ]
+        total = b.add(total, _join(b, products))
+    return total
+
+
+def _sdot(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Value:
+    """NEON multiplies signed by signed: take 128 off the weights and give 128 * sum(x) back."""
+    quarter, octets = ir.VectorType(I32T, 4), ir.VectorType(I8, 16)
+    name = "llvm.aarch64.neon.sdot.v4i32.v16i8"
+    signed = b.xor(w, _constant(-0x7F7F7F80))  # flips the top bit of every byte
+    half = ir.Constant(octets, [64] * 16)
+    sums = []
+    for t, left, right in zip(
+        _split(b, total, 4), _split(b, signed, 4), _split(b, x, 4), strict=True
+    ):
+        right_bytes = b.bitcast(right, octets)
+        t = _call(b, name, quarter, t, b.bitcast(left, octets), right_bytes)
+        t = _call(b, name, quarter, t, half, right_bytes)
+        sums.append(_call(b, name, quarter, t, half, right_bytes))
+    return _join(b, sums)
+
+
+def _plain(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Value:
+    top = _constant(24)
+    for byte in range(4):
+        left = b.and_(b.lshr(w, _constant(8 * byte)), _constant(0xFF))
+        right = b.ashr(b.shl(x, _constant(24 - 8 * byte)), top)
+        total = b.add(total, b.mul(left, right))
+    return total
+
+
+VARIANTS: dict[str, Callable[..., ir.Value]] = {
+    "avx512-vnni": _vpdpbusd_512,
+    "avx-vnni": _vpdpbusd_256,
+    "avx2": _pmaddwd,
+    "neon-dot": _sdot,
+    "plain": _plain,
+}
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "avx512-vnni": ("avx512vnni", "avx512bw", "avx512vl"),
+    "avx-vnni": ("avxvnni",),
+    "avx2": ("avx2",),
+    "neon-dot": ("dotprod",),
+    "plain": (),
+}
+
+
+def available_variants() -> list[str]:
+    """The variants that this processor runs, fastest first."""
+    features = binding.get_host_cpu_features()
+    runs = [n for n, needs in _NEEDS.items() if needs and all(features.get(f) for f in needs)]
+    if platform.machine() in ("arm64", "aarch64") and not features and "neon-dot" not in runs:
+        runs = []  # LLVM could not name the features: stay on the safe side
+    return [*runs, "plain"]
+
+
+@intrinsic(prefer_literal=True)
+def zeros(_typing: Any, tokens: Any) -> Any:
+    """A tile of `tokens` (a literal) zeroed sums."""
+    tile = types.UniTuple(F32, tokens.literal_value)
+
+    def codegen(context: Any, _builder: Any, _signature: Any, _args: Any) -> Any:
+        return context.get_value_type(tile)(None)
+
+    return tile(tokens), codegen
+
+
+@intrinsic
+def lane_sums(_typing: Any, tile: Any, token: Any) -> Any:
+    """The sums of one token of a tile, `token` any int64 below its width."""
+
+    def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        slot = cgutils.alloca_once_value(builder, args[0])
+        return builder.load(cgutils.gep_inbounds(builder, slot, 0, args[1]), typ=V_F32)
+
+    return F32(tile, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_quantized(
+    _typing: Any, isa: Any, tile: Any, weights: Any, scales: Any, x: Any, groups: Any
+) -> Any:
+    """Add one block of 4 * `groups` k to every token's sums.
+
+    `weights`: address of `groups` x 64 bytes (16 rows x 4 k, unsigned). `scales`: (d, m), a pair
+    of F32 with the rows' scales and minima. `x`: addresses of TILE tokens' int8 values [groups][8
+    tokens][4 k], float32 scales [8] and float32 scale * sum [8]. `groups`: 4 or 8, a literal.
+
+    sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]
+    """
+    assert isinstance(isa, IsaType)
+    width, dot4 = tile.count, VARIANTS[isa.variant]
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        _, sums, address, dm, xs, _ = args
+        values, scale, total = (b.extract_value(xs, i) for i in range(3))
+        dots = [ir.Constant(V_I32, None)] * width
+        for group in range(groups.literal_value):
+            w = _load(b, _offset(b, address, 64 * group), V_I32, align=64)
+            for token in range(width):
+                four = _load(b, _offset(b, values, 4 * (TILE * group + token)), I32T)
+                dots[token] = dot4(b, dots[token], w, _splat(b, four))
+        d, m = b.extract_value(dm, 0), b.extract_value(dm, 1)
+        for token in range(width):
+            x_scale = _splat(b, _load(b, _offset(b, scale, 4 * token), F32T))
+            x_sum = _splat(b, _load(b, _offset(b, total, 4 * token), F32T))
+            old = _fma(b, m, x_sum, b.extract_value(sums, token))
+            new = _fma(b, b.sitofp(dots[token], V_F32), b.fmul(d, x_scale), old)
+            sums = b.insert_value(sums, new, token)
+        return sums
+
+    pair, triple = types.UniTuple(F32, 2), types.UniTuple(types.int64, 3)
+    return tile(isa, tile, types.int64, pair, triple, groups), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_float(_typing: Any, tile: Any, kind: Any, weights: Any, x: Any, stride: Any) -> Any:
+    """Add one k: sums[t] += weights[16 rows] * x[t], `kind` a literal QuantType of plain floats."""
+    read, _ = _FLOAT_READERS[kind.literal_value]
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        sums, _, address, values, step = args
+        w = read(b, address)
+        for token in range(tile.count):
+            value = _splat(b, _load(b, _at(b, values, step, token), F32T))
+            sums = b.insert_value(sums, _fma(b, w, value, b.extract_value(sums, token)), token)
+        return sums
+
+    return tile(tile, kind, types.int64, types.int64, types.int64), codegen
+
+
+def _at(b: ir.IRBuilder, address: ir.Value, stride: ir.Value, index: int) -> ir.Value:
+    return b.add(address, b.mul(stride, ir.Constant(stride.type, index))) if index else address

@@ -1,0 +1,169 @@
+"""The small steps between the matrix products: norm, activation, positions, quantized tokens."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from engine.kernels.dot import TILE
+from engine.kernels.team import take
+from engine.kernels.vector import (
+    absolute,
+    as_f32,
+    fma,
+    load_f32,
+    maximum,
+    minimum,
+    nearest,
+    reduce_max,
+    reduce_sum,
+    reduce_sum_i32,
+    scalar_f32,
+    splat_f32,
+    splat_i32,
+    store,
+    store_f16,
+    store_words,
+    to_i32,
+    where_above,
+)
+
+_LOG2_E = np.float32(1.4426950408889634)
+_LN2_HIGH = np.float32(0.693359375)  # exact in 11 bits, so n * _LN2_HIGH is exact
+_LN2_LOW = np.float32(-2.12194440e-4)
+_EXP_LOW = np.float32(-87.0)  # below: zero, a little before float32 runs out
+_EXP_HIGH = np.float32(88.0)
+
+
+@njit
+def exp(x: Any) -> Any:
+    """e ** x lane by lane, to 1 unit in the last place; exactly 0 below -87.
+
+    x = n ln 2 + r with |r| <= ln 2 / 2, then e ** r by its Taylor polynomial of degree 7.
+    """
+    low = splat_f32(_EXP_LOW)
+    bounded = minimum(maximum(x, low), splat_f32(_EXP_HIGH))
+    n = nearest(bounded * splat_f32(_LOG2_E))
+    r = fma(n, splat_f32(-_LN2_HIGH), bounded)
+    r = fma(n, splat_f32(-_LN2_LOW), r)
+    power = splat_f32(np.float32(1 / 5040))
+    power = fma(power, r, splat_f32(np.float32(1 / 720)))
+    power = fma(power, r, splat_f32(np.float32(1 / 120)))
+    power = fma(power, r, splat_f32(np.float32(1 / 24)))
+    power = fma(power, r, splat_f32(np.float32(1 / 6)))
+    power = fma(power, r, splat_f32(np.float32(0.5)))
+    power = fma(power, r, splat_f32(np.float32(1)))
+    power = fma(power, r, splat_f32(np.float32(1)))
+    exponent = as_f32((to_i32(n) + splat_i32(127)) << splat_i32(23))
+    return where_above(x, low, power * exponent)
+
+
+@njit
+def quantize_block(values: int, v: Any, token: int, block: int) -> None:
+    """Write 32 values of a token, at address `values`, as int8 with a scale and their sums."""
+    first, second = load_f32(values), load_f32(values + 64)
+    largest = reduce_max(maximum(absolute(first), absolute(second)))
+    scale = largest / np.float32(127)
+    inverse = splat_f32(np.float32(127) / largest if largest > 0 else np.float32(0))
+    low, high = to_i32(nearest(first * inverse)), to_i32(nearest(second * inverse))
+    tile, lane = token // TILE, token % TILE
+    at = v.quants + (tile * v.k + 32 * block) * TILE + 4 * lane
+    store_words(at, low)
+    store_words(at + 128, high)
+    sum_low = np.float32(reduce_sum_i32(low))
+    sum_high = np.float32(reduce_sum_i32(high))
+    by_block = 4 * TILE * (tile * (v.k // 32) + block) + 4 * lane
+    store(v.scales + by_block, scale)
+    store(v.sums32 + by_block, scale * (sum_low + sum_high))
+    by_half = 8 * TILE * (tile * (v.k // 32) + block) + 4 * lane
+    store(v.sums16 + by_half, scale * sum_low)
+    store(v.sums16 + by_half + 4 * TILE, scale * sum_high)
+
+
+@njit
+def rms_norm(x: int, weight: int, v: Any, token: int, eps: float) -> None:
+    """x / sqrt(mean(x * x) + eps) * weight for one token, to values and quants of `v`."""
+    total = splat_f32(np.float32(0))
+    for k in range(0, v.k, 16):
+        value = load_f32(x + 4 * k)
+        total = fma(value, value, total)
+    mean = np.float64(reduce_sum(total)) / v.k
+    scale = splat_f32(np.float32(1.0 / np.sqrt(mean + eps)))
+    out = v.values + 4 * v.k * token
+    for k in range(0, v.k, 16):
+        store(out + 4 * k, load_f32(x + 4 * k) * scale * load_f32(weight + 4 * k))
+    for block in range(v.k // 32):
+        quantize_block(out + 128 * block, v, token, block)
+
+
+@njit
+def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, tokens: int) -> None:
+    """rms_norm of every token; `x` is float32 [token][k]."""
+    control, phase, _ = team
+    while True:
+        token = take(control, phase, 1)
+        if token >= tokens:
+            return
+        rms_norm(x + 4 * v.k * token, weight, v, token, eps)
+
+
+@njit
+def quantize_tokens(team: Any, v: Any, tokens: int) -> None:
+    """Quantize what is in `v.values` already."""
+    control, phase, _ = team
+    while True:
+        token = take(control, phase, 1)
+        if token >= tokens:
+            return
+        for block in range(v.k // 32):
+            quantize_block(v.values + 4 * v.k * token + 128 * block, v, token, block)
+
+
+_SPAN = 32  # blocks of one piece of work in `swiglu`
+
+
+@njit
+def swiglu(team: Any, gate: int, up: int, v: Any, tokens: int) -> None:
+    """silu(gate) * up, both float32 [token][k], to values and quants of `v`."""
+    control, phase, _ = team
+    blocks = v.k // 32
+    spans = (blocks + _SPAN - 1) // _SPAN
+    one, zero = splat_f32(np.float32(1)), splat_f32(np.float32(0))
+    while True:
+        piece = take(control, phase, 1)
+        if piece >= tokens * spans:
+            return
+        token, first = piece // spans, piece % spans * _SPAN
+        for block in range(first, min(first + _SPAN, blocks)):
+            at = 4 * (v.k * token + 32 * block)
+            for half in range(at, at + 128, 64):
+                g = load_f32(gate + half)
+                store(v.values + half, g / (one + exp(zero - g)) * load_f32(up + half))
+            quantize_block(v.values + at, v, token, block)
+
+
+@njit
+def _rotate_pair(a: int, b: int, cos: float, sin: float) -> None:
+    x, y = scalar_f32(a), scalar_f32(b)
+    store(a, np.float32(x * cos - y * sin))
+    store(b, np.float32(x * sin + y * cos))
+
+
+@njit
+def rotate(head: int, cos: Any, sin: Any, halves: bool) -> None:
+    """Turn the first 2 * len(cos) values of a head by a position's angles, in place."""
+    count = len(cos)
+    for i in range(count):
+        if halves:
+            _rotate_pair(head + 4 * i, head + 4 * (i + count), cos[i], sin[i])
+        else:
+            _rotate_pair(head + 8 * i, head + 8 * i + 4, cos[i], sin[i])
+
+
+@njit
+def store_element(kv_bytes: int, address: int, value: float) -> None:
+    """One value of the KV cache, of 2 or 4 bytes."""
+    if kv_bytes == 2:
+        store_f16(address, np.float32(value))
+    else:
+        store(address, np.float32(value))

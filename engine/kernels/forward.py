@@ -1,0 +1,159 @@
+"""One step of the transformer, as every thread of the team walks it.
+
+    x = embeddings (filled in by the owner)
+    per layer:  x += out @ attention(rope([query; key; value] @ norm(x)))
+                x += down @ (silu(gate @ norm(x)) * (up @ norm(x)))
+    logits = head @ norm(x), for the tokens that want them
+
+All tokens of a step, of whatever sequence, go through the same products. Sizes and weights are in
+`Model`, memory in `Buffers`, what this step is about in `Batch`.
+"""
+
+from collections import namedtuple
+from typing import Any
+
+from numba import njit
+
+from engine.kernels.attention import attend, rotate_and_cache
+from engine.kernels.elementwise import norm_tokens, quantize_tokens, swiglu
+from engine.kernels.linear import ROWS, linear
+from engine.kernels.team import await_epoch, await_helpers, barrier, finish, open_step
+from engine.kernels.vector import load_f32, store
+
+# The matrices of a layer, in the order of the model's table.
+QUERY, KEY, VALUE, OUT, GATE, UP, DOWN = range(7)
+SLOTS = 7
+
+# Phases of a layer in which threads share work, each with its counter (team.take).
+NORM, PROJECT, CACHE, ATTEND, QUANTIZE, MIX, NORM2, WIDEN, WIDEN2, ACTIVATE, NARROW = (
+    0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+)  # fmt: skip
+PHASES = 13
+
+# matrices: int64 [layer][slot][field]; norms: int64 [layer][2] addresses; head: a matrix row;
+# head_norm: address; heads: see attention.Heads; eps: of the norms.
+Model = namedtuple("Model", "matrices norms head head_norm heads eps")
+
+# Addresses: x [token][hidden], qkv [token][...], gate and up [token][ffn], logits [row][...] with
+# `logits_stride` bytes a row; Vectors: normed, attended, inner (of the feed-forward), last (the
+# tokens that want logits). rooms: int64 [thread][4]: scratch of `linear` (3) and of `attend`.
+Buffers = namedtuple("Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms")
+
+# counts: int64 [tokens, units, outputs]; segments, positions: int64 per token; pages: int64
+# [segment][page]; units: see attention; outputs: int64, the tokens that want logits.
+Batch = namedtuple("Batch", "counts segments positions pages units outputs")
+TOKENS, UNITS, OUTPUTS = range(3)
+
+
+@njit
+def _attention(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) -> None:
+    control, threads, thread = team
+    matrices, h, first = model.matrices[layer], model.heads, layer * PHASES
+    tokens, room = batch.counts[TOKENS], b.rooms[thread]
+    scratch = (room[0], room[1], room[2])
+    width = 4 * h.head_dim * (h.heads + 2 * h.kv_heads)
+    hidden = 4 * b.normed.k
+
+    share = (control, first + NORM, threads)
+    norm_tokens(share, b.x, model.norms[layer, 0], b.normed, model.eps, tokens)
+    barrier(control, threads)
+    column = b.qkv
+    for slot in range(QUERY, VALUE + 1):
+        if matrices[slot, ROWS] > 0:  # a fused projection is all in the first slot
+            share = (control, first + PROJECT + slot, threads)
+            linear(isa, share, matrices[slot], b.normed, (column, width, False), tokens, scratch)
+            column += 4 * matrices[slot, ROWS]
+    barrier(control, threads)
+    where = (batch.segments, batch.positions, batch.pages)
+    rotate_and_cache((control, first + CACHE, threads), b.qkv, h, layer, where, tokens)
+    barrier(control, threads)
+    work = (batch.units, batch.counts[UNITS])
+    share = (control, first + ATTEND, threads)
+    attend(share, work, h, layer, batch.pages, (b.qkv, width), b.attended.values, room[3])
+    barrier(control, threads)
+    quantize_tokens((control, first + QUANTIZE, threads), b.attended, tokens)
+    barrier(control, threads)
+    share = (control, first + MIX, threads)
+    linear(isa, share, matrices[OUT], b.attended, (b.x, hidden, True), tokens, scratch)
+    barrier(control, threads)
+
+
+@njit
+def _feed_forward(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) -> None:
+    control, threads, thread = team
+    matrices, first, tokens = model.matrices[layer], layer * PHASES, batch.counts[TOKENS]
+    room = b.rooms[thread]
+    scratch = (room[0], room[1], room[2])
+    hidden, inner = 4 * b.normed.k, 4 * b.inner.k
+
+    share = (control, first + NORM2, threads)
+    norm_tokens(share, b.x, model.norms[layer, 1], b.normed, model.eps, tokens)
+    barrier(control, threads)
+    share = (control, first + WIDEN, threads)
+    linear(isa, share, matrices[GATE], b.normed, (b.gate, inner, False), tokens, scratch)
+    share = (control, first + WIDEN2, threads)
+    linear(isa, share, matrices[UP], b.normed, (b.up, inner, False), tokens, scratch)
+    barrier(control, threads)
+    swiglu((control, first + ACTIVATE, threads), b.gate, b.up, b.inner, tokens)
+    barrier(control, threads)
+    share = (control, first + NARROW, threads)
+    linear(isa, share, matrices[DOWN], b.inner, (b.x, hidden, True), tokens, scratch)
+    barrier(control, threads)
+
+
+@njit
+def _gather_outputs(thread: int, b: Any, batch: Any) -> None:
+    """The first thread brings the rows that want logits to the front of `gate`."""
+    if thread != 0:
+        return
+    row = 4 * b.normed.k
+    for i in range(batch.counts[OUTPUTS]):
+        token = batch.outputs[i]
+        for at in range(0, row, 64):
+            store(b.gate + row * i + at, load_f32(b.x + row * token + at))
+
+
+@njit
+def _head(isa: Any, team: Any, model: Any, b: Any, batch: Any) -> None:
+    control, threads, thread = team
+    first, outputs = len(model.norms) * PHASES, batch.counts[OUTPUTS]
+    room = b.rooms[thread]
+    _gather_outputs(thread, b, batch)
+    barrier(control, threads)
+    share = (control, first, threads)
+    norm_tokens(share, b.gate, model.head_norm, b.last, model.eps, outputs)
+    barrier(control, threads)
+    share, y = (control, first + 1, threads), (b.logits, b.logits_stride, False)
+    linear(isa, share, model.head, b.last, y, outputs, (room[0], room[1], room[2]))
+    barrier(control, threads)
+
+
+@njit
+def _step(isa: Any, team: Any, model: Any, buffers: Any, batch: Any) -> None:
+    for layer in range(len(model.norms)):
+        _attention(isa, team, model, buffers, batch, layer)
+        _feed_forward(isa, team, model, buffers, batch, layer)
+    if batch.counts[OUTPUTS] > 0:
+        _head(isa, team, model, buffers, batch)
+
+
+@njit(nogil=True)
+def lead(isa: Any, team: Any, model: Any, buffers: Any, batch: Any) -> None:
+    """The owner runs one step with its helpers; `team` = (control, threads, 0)."""
+    control, threads, _ = team
+    open_step(control)
+    _step(isa, team, model, buffers, batch)
+    await_helpers(control, threads - 1)
+
+
+@njit(nogil=True)
+def follow(isa: Any, team: Any, model: Any, buffers: Any, batch: Any, seen: int) -> int:
+    """A helper runs every step after number `seen` until told to sleep; returns the last."""
+    control = team[0]
+    while True:
+        epoch = await_epoch(control, seen)
+        if epoch == seen:
+            return seen
+        seen = epoch
+        _step(isa, team, model, buffers, batch)
+        finish(control)

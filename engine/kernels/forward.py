@@ -138,22 +138,22 @@ def _step(isa: Any, team: Any, model: Any, buffers: Any, batch: Any) -> None:
 
 
 @njit(nogil=True)
-def lead(isa: Any, team: Any, model: Any, buffers: Any, batch: Any) -> None:
-    """The owner runs one step with its helpers; `team` = (control, threads, 0)."""
-    control, threads, _ = team
-    open_step(control)
-    _step(isa, team, model, buffers, batch)
-    await_helpers(control, threads - 1)
+def walk(isa: Any, team: Any, model: Any, buffers: Any, batch: Any, seen: int) -> int:
+    """Thread 0, the owner, leads one step. Others follow every step after number `seen` until
+    they are told to sleep, and return the last. One function, so that it is compiled once.
 
-
-@njit(nogil=True)
-def follow(isa: Any, team: Any, model: Any, buffers: Any, batch: Any, seen: int) -> int:
-    """A helper runs every step after number `seen` until told to sleep; returns the last."""
-    control = team[0]
+    `team` = (control, threads, thread).
+    """
+    control, threads, thread = team
+    if thread == 0:
+        open_step(control)
     while True:
-        epoch = await_epoch(control, seen)
+        epoch = seen + 1 if thread == 0 else await_epoch(control, seen)
         if epoch == seen:
             return seen
-        seen = epoch
         _step(isa, team, model, buffers, batch)
+        if thread == 0:
+            await_helpers(control, threads - 1)
+            return epoch
         finish(control)
+        seen = epoch

@@ -179,7 +179,7 @@ def _place_scales(kind: int, raw: Any, at: int, row: int, out: Any, to: int) -> 
 
 
 @njit(nogil=True)
-def _pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: Any) -> None:
+def pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: Any) -> None:
     """Fill panels span[0]..span[1] of `out` (bytes); see `pack` for the sizes."""
     rows, k = shape
     k_per_block, file_block, file_row, panel, quants, scales = sizes
@@ -201,7 +201,7 @@ def _pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: An
 
 
 @njit(nogil=True)
-def _pack_floats(raw: Any, shape: Any, panel: int, out: Any, span: Any) -> None:
+def pack_floats(raw: Any, shape: Any, panel: int, out: Any, span: Any) -> None:
     """Transpose rows into [k][16]; `raw` and `out` are of the weights' own width."""
     rows, k = shape
     for p in range(span[0], span[1]):
@@ -229,10 +229,10 @@ def pack_span(
     if kind in FLOATS:
         width = np.uint32 if kind == QuantType.F32 else np.uint16
         step = panel // np.dtype(width).itemsize
-        _pack_floats(raw.view(width), shape, step, out.view(width), span)
+        pack_floats(raw.view(width), shape, step, out.view(width), span)
         return
     layout = LAYOUTS[kind]
     k_per_block = BLOCK * (CHUNK if layout.unit == CHUNK else 1)
     file_block = row_bytes(kind, k_per_block)
     sizes = (k_per_block, file_block, row_bytes(kind, k), panel, layout.quants, layout.scales)
-    _pack_panels(int(kind), raw, shape, sizes, out, span)
+    pack_panels(int(kind), raw, shape, sizes, out, span)

@@ -1,0 +1,69 @@
+"""The engine's doorway: token ids in, token ids out. Nothing else here is for use from outside."""
+
+from engine.config import (
+    EngineOptions,
+    LoadListener,
+    LoadProgress,
+    LoadStage,
+    ModelConfig,
+    SamplingParams,
+)
+from engine.download import DownloadProgress
+from engine.engine import Engine
+from engine.errors import (
+    BadLogits,
+    BadModelFile,
+    BadSetting,
+    CacheNotWritable,
+    DiskFull,
+    DownloadFailed,
+    EngineClosed,
+    EngineError,
+    NotEnoughMemory,
+    PromptTooLong,
+    UnsupportedModel,
+)
+from engine.events import (
+    Finished,
+    FinishReason,
+    GenerationEvent,
+    GenerationStats,
+    PromptProgress,
+    Token,
+)
+from engine.home import model_home
+from engine.request import Generation
+from engine.starter import fetch_starter
+from engine.tokenizer import Tokenizer
+
+__all__ = [
+    "BadLogits",
+    "BadModelFile",
+    "BadSetting",
+    "CacheNotWritable",
+    "DiskFull",
+    "DownloadFailed",
+    "DownloadProgress",
+    "Engine",
+    "EngineClosed",
+    "EngineError",
+    "EngineOptions",
+    "FinishReason",
+    "Finished",
+    "Generation",
+    "GenerationEvent",
+    "GenerationStats",
+    "LoadListener",
+    "LoadProgress",
+    "LoadStage",
+    "ModelConfig",
+    "NotEnoughMemory",
+    "PromptProgress",
+    "PromptTooLong",
+    "SamplingParams",
+    "Token",
+    "Tokenizer",
+    "UnsupportedModel",
+    "fetch_starter",
+    "model_home",
+]

@@ -1,0 +1,89 @@
+"""Compiling the kernels for this processor, once, and keeping the machine code.
+
+The cache folder is named by a hash of the kernels' source and of the processor, because numba does
+not notice when a function that a kernel calls has changed.
+"""
+
+import hashlib
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding
+
+from engine.config import LoadListener, LoadProgress, LoadStage
+from engine.errors import CacheNotWritable
+from engine.kernels import attention, forward, pack
+from engine.kernels.linear import FIELDS, Vectors
+from engine.kernels.vector import Isa
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()  # numba's settings are global
+
+
+def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None) -> None:
+    """Have every kernel ready for `isa`, from `cache` where it was compiled before.
+
+    Raises CacheNotWritable if there is a `cache` that cannot be written.
+    """
+    started = time.monotonic()
+    with _lock:
+        if cache is not None:
+            _use_cache(cache / cache_key())
+        if listener is not None:
+            listener(LoadProgress(LoadStage.COMPILE, 0, 0))
+        for kernel, arguments in _signatures(isa):
+            kernel.compile(tuple(numba.typeof(value) for value in arguments))
+    log.info("%s kernels ready in %.1f s", isa, time.monotonic() - started)
+
+
+def cache_key() -> str:
+    """A name for this source on this processor."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    processor = (numba.__version__, binding.get_host_cpu_name(), _features())
+    digest.update(repr(processor).encode())
+    return f"kernels-{digest.hexdigest()[:16]}"
+
+
+def _features() -> str:
+    return str(binding.get_host_cpu_features().flatten())
+
+
+def _use_cache(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CacheNotWritable(path=folder, reason=error.strerror or str(error)) from error
+    numba.config.CACHE_DIR = str(folder)
+    for kernel in (forward.walk, pack.pack_panels, pack.pack_floats):
+        kernel.enable_caching()
+
+
+def _signatures(isa: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Each entry point with arguments of the types it is called with."""
+    pair, sizes = (0, 0), (0, 0, 0, 0, 0, 0)
+    out = np.zeros(0, np.uint8)
+    raw = np.frombuffer(b"", np.uint8)  # read-only, as a mapped file is
+    yield pack.pack_panels, (0, raw, pair, sizes, out, pair)
+    for width in (np.uint16, np.uint32):
+        yield pack.pack_floats, (raw.view(width), pair, 0, out.view(width), pair)
+    table = np.zeros((1, 1), np.int64)
+    words, angles = np.zeros(1, np.int64), np.zeros((1, 1), np.float32)
+    heads = attention.Heads(1, 1, 1, 2, angles, angles, True)
+    matrices = np.zeros((1, forward.SLOTS, FIELDS), np.int64)
+    model = forward.Model(matrices, table, words, 0, heads, 1e-5)
+    vectors = Vectors(0, 0, 0, 0, 0, 0)
+    buffers = forward.Buffers(0, 0, 0, 0, 0, 0, vectors, vectors, vectors, vectors, table)
+    batch = forward.Batch(words, words, words, table, table, words)
+    yield forward.walk, (Isa(isa), (words, 1, 0), model, buffers, batch, 0)

@@ -1,0 +1,77 @@
+"""Who takes part in the next step, and with how many tokens. Pure decisions, no threads.
+
+Every running request that has read its prompt gets its one token in each step. What room is left
+goes to the oldest request that is still reading, in pieces small enough that the others' next
+token is not late.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.cache import pages_for
+from engine.request import Request
+
+PATIENCE = 0.25  # seconds by which reading may delay the tokens of running answers
+_LEAST_PIECE = 8
+
+
+@dataclass(frozen=True)
+class Share:
+    """A request's part of a step: so many of its pending tokens."""
+
+    request: Request
+    tokens: Sequence[int]
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether the last token's logits choose a new one."""
+        return len(self.tokens) == len(self.request.pending)
+
+
+class Scheduler:
+    """Requests in line and running; `pages` is the cache's capacity."""
+
+    def __init__(self, max_sequences: int, prefill_chunk: int, pages: int, context: int) -> None:
+        self._max_sequences = max_sequences
+        self._prefill_chunk = prefill_chunk
+        self._pages = pages
+        self._context = context
+        self.waiting: deque[Request] = deque()
+        self.running: list[Request] = []
+
+    def admit(self) -> list[Request]:
+        """Move requests from the line to the running, as long as their pages are sure to be had."""
+        admitted = []
+        reserved = sum(self._reservation(request) for request in self.running)
+        while self.waiting and len(self.running) < self._max_sequences:
+            reserved += self._reservation(self.waiting[0])
+            if self.running and reserved > self._pages:
+                break
+            request = self.waiting.popleft()
+            self.running.append(request)
+            admitted.append(request)
+        return admitted
+
+    def plan(self, reading_rate: float) -> list[Share]:
+        """The next step's shares; `reading_rate` is the measured speed of reading, tokens/s."""
+        answering = [request for request in self.running if not request.reading]
+        shares = [Share(request, request.pending) for request in answering]
+        room = self._prefill_chunk
+        if answering:
+            room = min(room, max(_LEAST_PIECE, int(reading_rate * PATIENCE)))
+        for request in self.running:
+            if request.reading and room > 0:
+                tokens = request.pending[:room]
+                shares.append(Share(request, tokens))
+                room -= len(tokens)
+        return shares
+
+    def remove(self, request: Request) -> None:
+        if request in self.running:
+            self.running.remove(request)
+        else:
+            self.waiting.remove(request)
+
+    def _reservation(self, request: Request) -> int:
+        return pages_for(request.most_tokens(self._context))

@@ -12,7 +12,7 @@ from assistant.loading import ModelLoader
 from assistant.settings import ChatSettings
 from assistant.terminal import ERROR, INTERRUPTED, OK, Terminal
 from assistant.texts import Language, say, text
-from engine import EngineError, model_home
+from engine import EngineError
 
 DESCRIPTION = "A private assistant on this machine's own CPU."
 EXIT_CODES = "Exit codes: 0 answered, 1 an error (said on stderr), 2 wrong usage, 130 Ctrl-C."
@@ -65,7 +65,7 @@ def chat(options: argparse.Namespace) -> int:
             max_new_tokens=options.max_new_tokens,
             seed=options.seed,
         )
-        assistant = Assistant(ModelLoader(model_home(), threads=options.threads))
+        assistant = Assistant(ModelLoader(threads=options.threads))
     except EngineError as error:
         print(text(language, "cli_error", error=say(error, language)), file=sys.stderr)
         return ERROR

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import engine
@@ -72,13 +72,13 @@ class ModelLoader:
 
     def __init__(
         self,
-        home: Path,
+        home: Callable[[], Path] = engine.model_home,
         threads: int = 0,
         load: Load = load_engine,
         fetch: Fetch = engine.fetch_starter,
     ) -> None:
         self._home = home
-        self._options = EngineOptions(threads=threads, kernel_cache=home / "kernels")
+        self._options = EngineOptions(threads=threads)
         self._load = load
         self._fetch = fetch
         self._changed = threading.Condition()
@@ -126,11 +126,13 @@ class ModelLoader:
             self._set(state)
 
     def _open(self, path: Path | None) -> Ready:
+        home = self._home()
         if path is None:
-            path = self._fetch(self._home, self._on_fetch)
+            path = self._fetch(home, self._on_fetch)
         if not path.is_file():
             raise ModelNotFound(path=path)
-        loaded = self._load(path, self._options, self._on_load)
+        options = replace(self._options, kernel_cache=home / "kernels")
+        loaded = self._load(path, options, self._on_load)
         try:
             return Ready(loaded, format_for(loaded))
         except AssistantError:

@@ -3,29 +3,34 @@
 - \\(…\\) and \\[…\\] become $…$ and $$…$$, which is what the page draws.
 - A dollar that opens no formula ("$5 and $6") is escaped.
 - An image becomes a link: drawing it would call an address that the model chose.
-- `:red[…]` and the like, which the page would take as an order, stay text.
+- HTML, and orders to the page such as `:red[…]`, stay text.
 
-Not covered: raw HTML, which the page escapes itself, and what a browser may fetch at all, which
-the server's headers limit (`server.py`).
+Not covered: what a browser may fetch at all, which the server's headers limit (`server.py`).
 """
 
 import re
 
-# Fenced blocks (also one that is still open), then inline code: any run of backticks to its twin.
+# Fenced blocks (also one that is still open), then inline code on one line.
 CODE = re.compile(
-    r"^[ ]{0,3}(?P<fence>`{3,}|~{3,})[^\n]*(?:\n(?s:.*?)(?:^[ ]{0,3}(?P=fence)[`~]*[ \t]*$|\Z)|\Z)"
-    r"|(?<!`)(?P<ticks>`+)(?!`)(?s:.+?)(?<!`)(?P=ticks)(?!`)",
+    r"^(?P<indent>[ \t]*)(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*"
+    r"(?:\n(?s:.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)|\Z)"
+    r"|(?<![`\\])(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)",
     re.MULTILINE,
 )
-BLOCK = re.compile(r"^(?P<indent>[ \t]*)\\\[(?P<body>(?s:[^$]+?))\\\][ \t]*$", re.MULTILINE)
-INLINE_BLOCK = re.compile(r"\\\[(?P<body>(?s:[^$]+?))\\\]")
-INLINE = re.compile(r"\\\((?P<body>(?s:[^$]+?))\\\)")
+BLOCK = re.compile(
+    r"^(?P<indent>[ \t]*)(?<!\\)\\\[(?P<body>[^$]+?)\\\][ \t]*$", re.MULTILINE | re.DOTALL
+)
+INLINE_BLOCK = re.compile(r"(?<!\\)\\\[(?P<body>[^$]+?)\\\]")
+INLINE = re.compile(r"(?<!\\)\\\((?P<body>[^$]+?)\\\)")
 # What is a formula already, by pandoc's rule: no blank inside the dollars, no digit behind.
 FORMULA = re.compile(
-    r"\\\$|\$\$(?s:[^$]+?)\$\$|\$(?=\S)(?:[^$\n\\]|\\.)*?(?<=\S)\$(?!\d)|(?P<lone>\$)"
+    r"(?P<escaped>\\.)|\$\$[^$]+?\$\$|\$(?=[^\s$])(?:[^$\n\\]|\\.)+?(?<=\S)\$(?!\d)|(?P<lone>\$)",
+    re.DOTALL,
 )
-IMAGE = re.compile(r"(?<!\\)!(?=\[)")
-DIRECTIVE = re.compile(r"(?<![\\\w]):(?=[a-z]+(?:-[a-z]+)*\[)")
+IMAGE = re.compile(r"(?P<escaped>\\.)|!(?=\[)", re.DOTALL)
+ACTS = re.compile(
+    r"(?P<escaped>\\.)|!(?=\[)|<(?=[a-zA-Z!/?])|(?<!\w):(?=:|[a-z]+(?:-[a-z]+)*\[)", re.DOTALL
+)
 
 
 def showable(text: str) -> str:
@@ -33,9 +38,17 @@ def showable(text: str) -> str:
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):
-        parts += [_prose(text[end : code.start()]), code[0]]
+        parts += [_prose(text[end : code.start()]), _code(code)]
         end = code.end()
     return "".join([*parts, _prose(text[end:])])
+
+
+def _code(code: re.Match[str]) -> str:
+    # Only a fence at the margin is code for certain: the page may see a list or a table end
+    # in the middle of any other.
+    if code["fence"] and not code["indent"]:
+        return code[0]
+    return IMAGE.sub(_escape, code[0])
 
 
 def _prose(text: str) -> str:
@@ -45,6 +58,8 @@ def _prose(text: str) -> str:
     parts: list[str] = []
     end = 0
     for found in FORMULA.finditer(text):
+        if found["escaped"]:
+            continue
         parts += [_plain(text[end : found.start()]), "\\$" if found["lone"] else found[0]]
         end = found.end()
     return "".join([*parts, _plain(text[end:])])
@@ -62,4 +77,8 @@ def _one_line(body: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return DIRECTIVE.sub(r"\\:", IMAGE.sub(r"\\!", text))
+    return ACTS.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0] if found["escaped"] else "\\" + found[0]

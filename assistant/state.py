@@ -9,7 +9,6 @@ from pathlib import Path
 
 from assistant.assistant import Assistant
 from assistant.loading import ModelLoader
-from engine import model_home
 
 _lock = threading.Lock()
 _instance: Assistant | None = None
@@ -20,7 +19,7 @@ def instance() -> Assistant:
     global _instance
     with _lock:
         if _instance is None:
-            _instance = Assistant(ModelLoader(model_home()))
+            _instance = Assistant(ModelLoader())
             path = os.environ.get("MODEL")
             _instance.open_model(Path(path).expanduser() if path else None)
         return _instance

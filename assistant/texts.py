@@ -139,7 +139,11 @@ CHINESE_ERRORS: dict[str, str] = {
         "其中至少要留一个给回答。请缩短提示，或调大上下文长度。"
     ),
     "BadSetting": "{name} 的值 {value!r} 不合要求：{rule}。",
-    "DownloadFailed": "无法下载 {what}：{reason}。已尝试：{tried}。{remedy}",
+    "DownloadFailed": (
+        "无法获取 {what}：{reason}。已尝试：{tried}。请在有网络时再启动，"
+        "或给出一个模型文件：MODEL=/路径/模型.gguf streamlit run streamlit_app.py"
+    ),
+    "BadLogits": "模型算出了 {count} 个不是数的值，模型文件可能已损坏。",
     "CacheNotWritable": (
         "无法写入 {path}：{reason}。请使它可写，或把 ASSISTANT_HOME 设为可写的文件夹。"
     ),

@@ -24,7 +24,7 @@ class Turn:
     ) -> None:
         last = messages[-1]
         self.earlier = last if last.role is Role.ASSISTANT else Message(Role.ASSISTANT, "")
-        self._context_length = engine.config.context_length
+        self._context_length = engine.context_length
         self._reader = chat_format.reader()
         self._reader.feed(engine.tokenizer.decode(self.earlier.ids))
         self._ids = list(self.earlier.ids)

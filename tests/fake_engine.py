@@ -124,7 +124,8 @@ class FakeEngine:
         context_length: int = 4096,
     ) -> None:
         self.path = Path("fake.gguf")
-        self.config = small_config(context_length)
+        self.config = small_config()
+        self.context_length = context_length
         self.tokenizer = FakeTokenizer(specials)
         self.metadata = metadata or {}
         self.kernels = "scripted"
@@ -134,10 +135,8 @@ class FakeEngine:
         self._script = list(script)
 
     def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
-        if len(prompt) >= self.config.context_length:
-            raise PromptTooLong(
-                prompt_tokens=len(prompt), context_length=self.config.context_length
-            )
+        if len(prompt) >= self.context_length:
+            raise PromptTooLong(prompt_tokens=len(prompt), context_length=self.context_length)
         generation = FakeGeneration(prompt, params)
         self.generations.append(generation)
         if self._script:
@@ -153,7 +152,7 @@ class FakeEngine:
         return self.tokenizer.spell(self.generations[index].prompt)
 
 
-def small_config(context_length: int) -> ModelConfig:
+def small_config() -> ModelConfig:
     return ModelConfig(
         architecture="fake",
         name="Fake 1M",
@@ -164,7 +163,7 @@ def small_config(context_length: int) -> ModelConfig:
         head_dim=16,
         ffn=64,
         vocab_size=FIRST_SPECIAL + 8,
-        context_length=context_length,
+        context_length=4096,
         norm_eps=1e-5,
         rope=Rope.HALVES,
         rope_theta=10000.0,
@@ -195,7 +194,7 @@ def loader_of(fake: FakeEngine, home: Path) -> ModelLoader:
     def fetch(home: Path, listener: Callable[[DownloadProgress], None]) -> Path:
         return file
 
-    return ModelLoader(home, load=load, fetch=fetch)
+    return ModelLoader(lambda: home, load=load, fetch=fetch)
 
 
 def assistant_on(fake: FakeEngine, home: Path) -> Assistant:

@@ -100,7 +100,7 @@ def draw_model(model: Ready, language: Language) -> None:
             language,
             "model_facts",
             name=engine.config.name,
-            context=engine.config.context_length,
+            context=engine.context_length,
             threads=engine.threads,
             kernels=engine.kernels,
         )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from engine.errors import BadModelFile, UnsupportedModel
 from engine.gguf_config import read_config
-from engine.modelfile import ModelFile, RawTensor, check_tensors, map_file
+from engine.modelfile import ModelFile, RawTensor, check_shapes, map_file
 from engine.quants import QuantType, block_size, row_bytes
 
 MAGIC = b"GGUF"
@@ -55,12 +55,8 @@ def _read(path: Path, mapping: mmap.mmap) -> ModelFile:
     start = -(-reader.position // alignment) * alignment
     _check_placement(path, records, start, alignment, len(mapping))
     config = read_config(path, metadata, _vocab_size(path, records))
+    check_shapes(path, config, {record.name: record.shape for record in records})
     tensors = {record.name: record.view(mapping, start) for record in records}
-    try:
-        check_tensors(path, config, tensors)
-    except BaseException:
-        tensors.clear()  # the views would keep the mapping open
-        raise
     return ModelFile(path, len(mapping), config, metadata, tensors, mapping)
 
 
@@ -195,7 +191,7 @@ def _read_metadata(reader: _Reader, n_pairs: int) -> dict[str, object]:
     for index in range(n_pairs):
         reader.where = f"metadata entry {index + 1} of {n_pairs}"
         key = reader.string()
-        reader.where = f"metadata '{key}'"
+        reader.where = f"metadata '{key[:80]}'"
         if key in metadata:
             raise reader.fail("it twice", "each key once")
         metadata[key] = reader.value(reader.u32())
@@ -206,7 +202,7 @@ def _read_metadata(reader: _Reader, n_pairs: int) -> dict[str, object]:
 def _read_record(reader: _Reader) -> _Record:
     reader.where = "list of tensors"
     name = reader.string()
-    reader.where = f"tensor {name}"
+    reader.where = f"tensor {name[:80]}"
     rank = reader.u32()
     if not 1 <= rank <= 4:
         raise reader.fail(f"{rank} dimensions", "1 to 4")

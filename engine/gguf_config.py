@@ -25,7 +25,7 @@ def read_config(path: Path, metadata: Mapping[str, object], vocab_size: int) -> 
         )
     if architecture not in _ROPE:
         raise UnsupportedModel(
-            path=path, what="architecture", found=architecture, supported=", ".join(_ROPE)
+            path=path, what="architecture", found=_brief(architecture), supported=", ".join(_ROPE)
         )
     keys = _Keys(path, metadata, architecture)
     try:
@@ -65,7 +65,9 @@ class _Keys:
         return float(value)
 
     def unsupported(self, what: str, found: object, supported: str) -> UnsupportedModel:
-        return UnsupportedModel(path=self.path, what=what, found=found, supported=supported)
+        return UnsupportedModel(
+            path=self.path, what=what, found=_brief(str(found)), supported=supported
+        )
 
     def _wrong(self, key: str, value: object, expected: str) -> BadModelFile:
         where = f"metadata '{self.architecture}.{key}'"
@@ -98,22 +100,26 @@ def _check_variant(keys: _Keys, config: ModelConfig) -> None:
     """Refuse what these architectures can also be, and we would compute wrongly."""
     scaling = keys.get("rope.scaling.type", "linear")
     if scaling not in ("none", "linear"):
-        raise keys.unsupported("rope scaling", _shown(scaling), "none")
+        raise keys.unsupported("rope scaling", scaling, "none")
     for key in ("rope.scaling.factor", "rope.scale_linear"):
         factor = keys.number(key, 1.0)
         if scaling == "linear" and factor not in (0.0, 1.0):  # 0 is how writers say none
             raise keys.unsupported("rope scaling factor", factor, "1")
     experts = keys.get("expert_count", 0)
     if experts != 0:
-        raise keys.unsupported("number of experts", _shown(experts), "none")
+        raise keys.unsupported("number of experts", experts, "none")
     value_length = keys.size("attention.value_length", config.head_dim)
     if value_length != config.head_dim:
         raise keys.unsupported("value length", value_length, f"the key's, {config.head_dim}")
 
 
 def _shown(value: object) -> str:
-    """A metadata value for a message: short, whatever it is."""
+    """A metadata value for a message."""
     if value is None:
         return "nothing"
-    text = repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"
+    plain = isinstance(value, str | int | float)
+    return _brief(repr(value)) if plain else f"a {type(value).__name__}"
+
+
+def _brief(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."

@@ -17,6 +17,9 @@ from engine.config import ModelConfig
 from engine.errors import BadModelFile, UnsupportedModel
 from engine.quants import QuantType
 
+Shapes = Mapping[str, tuple[int, ...]]
+Expected = tuple[str, tuple[int, ...], bool]  # name, shape, required
+
 _LFS_POINTER = b"version https://git-lfs"
 
 
@@ -70,18 +73,21 @@ def map_file(path: Path, magic: bytes) -> mmap.mmap:
         ) from error
 
 
-def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, RawTensor]) -> None:
-    """Refuse a file whose tensors are not exactly those `config` needs, in shape and name."""
+def check_shapes(path: Path, config: ModelConfig, shapes: Shapes) -> None:
+    """Refuse a file whose tensors are not exactly those `config` needs, in name and shape."""
     known = set()
-    for name, shape, required in _expected(config, tensors):
+    for name, shape, required in _expected(config, shapes):
         known.add(name)
-        if name in tensors:
-            _check_shape(path, tensors[name], shape)
-        elif required:
+        if name not in shapes:
+            if required:
+                raise BadModelFile(
+                    path=path, where="tensors", found=f"no {name}", expected=f"one of {shape}"
+                )
+        elif shapes[name] != shape:
             raise BadModelFile(
-                path=path, where="tensors", found=f"no {name}", expected=f"one of shape {shape}"
+                path=path, where=f"shape of {name}", found=shapes[name], expected=shape
             )
-    for name in tensors:
+    for name in shapes:
         if name not in known:  # leaving one out would compute something else
             raise UnsupportedModel(
                 path=path,
@@ -91,10 +97,7 @@ def check_tensors(path: Path, config: ModelConfig, tensors: Mapping[str, RawTens
             )
 
 
-Expected = tuple[str, tuple[int, ...], bool]  # name, shape, required
-
-
-def _expected(config: ModelConfig, tensors: Mapping[str, RawTensor]) -> Iterator[Expected]:
+def _expected(config: ModelConfig, shapes: Shapes) -> Iterator[Expected]:
     embedding = (config.vocab_size, config.hidden)
     yield "token_embd.weight", embedding, True
     yield "output.weight", embedding, False  # without it the embedding is used both ways
@@ -103,18 +106,16 @@ def _expected(config: ModelConfig, tensors: Mapping[str, RawTensor]) -> Iterator
     for layer in range(config.layers):
         block = f"blk.{layer}."
         yield block + "attn_norm.weight", (config.hidden,), True
-        yield from _attention(config, block, tensors)
+        yield from _attention(config, block, shapes)
         yield block + "ffn_norm.weight", (config.hidden,), True
-        yield from _feed_forward(config, block, tensors)
+        yield from _feed_forward(config, block, shapes)
 
 
-def _attention(
-    config: ModelConfig, block: str, tensors: Mapping[str, RawTensor]
-) -> Iterator[Expected]:
+def _attention(config: ModelConfig, block: str, shapes: Shapes) -> Iterator[Expected]:
     query = config.heads * config.head_dim
     key = config.kv_heads * config.head_dim
     rows = {"attn_q": query, "attn_k": key, "attn_v": key}
-    if block + "attn_qkv.weight" in tensors:
+    if block + "attn_qkv.weight" in shapes:
         rows = {"attn_qkv": query + 2 * key}
     for name, count in rows.items():
         yield f"{block}{name}.weight", (count, config.hidden), True
@@ -122,16 +123,13 @@ def _attention(
     yield block + "attn_output.weight", (config.hidden, query), True
 
 
-def _feed_forward(
-    config: ModelConfig, block: str, tensors: Mapping[str, RawTensor]
-) -> Iterator[Expected]:
-    up = tensors.get(block + "ffn_up.weight")
-    fused = (2 * config.ffn, config.hidden)
-    if up is not None and up.shape == fused:  # gate, then up
+def _feed_forward(config: ModelConfig, block: str, shapes: Shapes) -> Iterator[Expected]:
+    single, fused = (config.ffn, config.hidden), (2 * config.ffn, config.hidden)
+    if shapes.get(block + "ffn_up.weight") == fused:  # gate, then up
         yield block + "ffn_up.weight", fused, True
     else:
-        yield block + "ffn_gate.weight", (config.ffn, config.hidden), True
-        yield block + "ffn_up.weight", (config.ffn, config.hidden), True
+        yield block + "ffn_gate.weight", single, True
+        yield block + "ffn_up.weight", single, True
     yield block + "ffn_down.weight", (config.hidden, config.ffn), True
 
 
@@ -149,14 +147,4 @@ def _check_magic(path: Path, first: bytes, magic: bytes) -> None:
             where="its first bytes",
             found=repr(first[: len(magic)]) if first else "an empty file",
             expected=repr(magic),
-        )
-
-
-def _check_shape(path: Path, tensor: RawTensor, shape: tuple[int, ...]) -> None:
-    if tensor.shape != shape:
-        raise BadModelFile(
-            path=path,
-            where=f"shape of {tensor.name}",
-            found=tensor.shape,
-            expected=shape,
         )

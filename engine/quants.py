@@ -144,7 +144,7 @@ class _BF16(_Format, quant=QuantType.BF16):
         return high_half.view(np.float32)[:, None]
 
 
-class _Q4_0(_Packable, quant=QuantType.Q4_0):
+class _Q40(_Packable, quant=QuantType.Q4_0):
     size = 32
     layout = np.dtype([("d", "<f2"), ("qs", "u1", 16)])
 
@@ -159,7 +159,7 @@ class _Q4_0(_Packable, quant=QuantType.Q4_0):
         out["qs"] = _join_nibbles(_rounded(values / _divisor(d) + np.float32(8), 15))
 
 
-class _Q4_1(_Packable, quant=QuantType.Q4_1):
+class _Q41(_Packable, quant=QuantType.Q4_1):
     size = 32
     layout = np.dtype([("d", "<f2"), ("m", "<f2"), ("qs", "u1", 16)])
 
@@ -175,7 +175,7 @@ class _Q4_1(_Packable, quant=QuantType.Q4_1):
         out["qs"] = _join_nibbles(_rounded((values - low) / _divisor(d), 15))
 
 
-class _Q5_0(_Packable, quant=QuantType.Q5_0):
+class _Q50(_Packable, quant=QuantType.Q5_0):
     size = 32
     layout = np.dtype([("d", "<f2"), ("qh", "u1", 4), ("qs", "u1", 16)])
 
@@ -193,7 +193,7 @@ class _Q5_0(_Packable, quant=QuantType.Q5_0):
         out["qs"] = _join_nibbles(q)
 
 
-class _Q5_1(_Packable, quant=QuantType.Q5_1):
+class _Q51(_Packable, quant=QuantType.Q5_1):
     size = 32
     layout = np.dtype([("d", "<f2"), ("m", "<f2"), ("qh", "u1", 4), ("qs", "u1", 16)])
 
@@ -212,7 +212,7 @@ class _Q5_1(_Packable, quant=QuantType.Q5_1):
         out["qs"] = _join_nibbles(q)
 
 
-class _Q8_0(_Packable, quant=QuantType.Q8_0):
+class _Q80(_Packable, quant=QuantType.Q8_0):
     size = 32
     layout = np.dtype([("d", "<f2"), ("qs", "i1", 32)])
 
@@ -227,7 +227,7 @@ class _Q8_0(_Packable, quant=QuantType.Q8_0):
         out["qs"] = np.clip(np.rint(values / _divisor(d)), -128, 127)
 
 
-class _Q4_K(_Format, quant=QuantType.Q4_K):
+class _Q4K(_Format, quant=QuantType.Q4_K):
     """Eight groups of 32, each with a 6-bit scale and a 6-bit minimum."""
 
     size = 256
@@ -239,8 +239,8 @@ class _Q4_K(_Format, quant=QuantType.Q4_K):
         return _scale_groups(blocks, q)
 
 
-class _Q5_K(_Format, quant=QuantType.Q5_K):
-    """Q4_K and, for group g, bit g of `qh` as a fifth bit."""
+class _Q5K(_Format, quant=QuantType.Q5_K):
+    """As Q4_K, and for group g, bit g of `qh` as a fifth bit."""
 
     size = 256
     layout = np.dtype(
@@ -255,7 +255,7 @@ class _Q5_K(_Format, quant=QuantType.Q5_K):
         return _scale_groups(blocks, q)
 
 
-class _Q6_K(_Format, quant=QuantType.Q6_K):
+class _Q6K(_Format, quant=QuantType.Q6_K):
     """Two halves of 128: four low bits in `ql`, two high bits in `qh`, a scale each 16."""
 
     size = 256

@@ -36,7 +36,7 @@ def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None)
     started = time.monotonic()
     with _lock:
         if cache is not None:
-            _use_cache(cache / cache_key())
+            use_cache(cache)
         if listener is not None:
             listener(LoadProgress(LoadStage.COMPILE, 0, 0))
         for kernel, arguments in _signatures(isa):
@@ -58,7 +58,9 @@ def _features() -> str:
     return str(binding.get_host_cpu_features().flatten())
 
 
-def _use_cache(folder: Path) -> None:
+def use_cache(home: Path) -> None:
+    """Keep compiled kernels below `home`. Raises CacheNotWritable."""
+    folder = home / cache_key()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -51,12 +51,12 @@ class Assistant:
             self._forget_oldest()
         return conversation
 
-    def conversation(self, id: str) -> Conversation:
+    def conversation(self, conversation_id: str) -> Conversation:
         with self._lock:
-            if id not in self._conversations:
-                raise UnknownConversation(id=id)
-            self._conversations.move_to_end(id)
-            return self._conversations[id]
+            if conversation_id not in self._conversations:
+                raise UnknownConversation(id=conversation_id)
+            self._conversations.move_to_end(conversation_id)
+            return self._conversations[conversation_id]
 
     # Answers
 
@@ -113,6 +113,6 @@ class Assistant:
 
     def _forget_oldest(self) -> None:
         surplus = len(self._conversations) - MAX_CONVERSATIONS
-        idle = [c.id for c in self._conversations.values() if c.job is None]
-        for id in idle[: max(surplus, 0)]:
-            del self._conversations[id]
+        idle = [each.id for each in self._conversations.values() if each.job is None]
+        for oldest in idle[: max(surplus, 0)]:
+            del self._conversations[oldest]

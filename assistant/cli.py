@@ -1,6 +1,7 @@
 """The command line: `python -m assistant chat`."""
 
 import argparse
+import io
 import locale
 import os
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 from assistant.assistant import Assistant
 from assistant.loading import ModelLoader
 from assistant.settings import ChatSettings
-from assistant.terminal import ERROR, INTERRUPTED, OK, Terminal
-from assistant.texts import Language, say, text
+from assistant.terminal import INTERRUPTED, OK, Terminal, fail
+from assistant.texts import Language, say
 from engine import EngineError
 
 DESCRIPTION = "A private assistant on this machine's own CPU."
@@ -20,6 +21,8 @@ EXIT_CODES = "Exit codes: 0 answered, 1 an error (said on stderr), 2 wrong usage
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a pipe in GBK cannot carry every emoji
     try:
         return chat(options)
     except KeyboardInterrupt:
@@ -67,8 +70,7 @@ def chat(options: argparse.Namespace) -> int:
         )
         assistant = Assistant(ModelLoader(threads=options.threads))
     except EngineError as error:
-        print(text(language, "cli_error", error=say(error, language)), file=sys.stderr)
-        return ERROR
+        return fail(say(error, language), language)
     try:
         conversation = assistant.new_conversation()
         conversation.settings = settings

@@ -47,7 +47,7 @@ class Terminal:
                 bar.update(task, description=now.text, completed=now.share, total=total)
                 state = self._assistant.wait_model(state)
         if isinstance(state, Failed):
-            return self.fail(say(state.error, self._language))
+            return fail(say(state.error, self._language), self._language)
         return OK
 
     def answer(self, question: str) -> int:
@@ -55,7 +55,7 @@ class Terminal:
         try:
             job = self._assistant.ask(self._conversation.id, question)
         except (EngineError, AssistantError) as error:
-            return self.fail(say(error, self._language))
+            return fail(say(error, self._language), self._language)
         code = OK
         try:
             for event in job.events():
@@ -81,15 +81,11 @@ class Terminal:
                 self.answer(line)
         return OK
 
-    def fail(self, message: str) -> int:
-        print(text(self._language, "cli_error", error=message), file=sys.stderr)
-        return ERROR
-
     def _conclude(self, job: Job) -> int:
         ended = job.snapshot().ended
         assert ended is not None  # events() ends with the end
         if ended.error is not None:
-            return self.fail(say(ended.error, self._language))
+            return fail(say(ended.error, self._language), self._language)
         self._show_figures(ended)
         return OK
 
@@ -122,3 +118,8 @@ class Terminal:
     def _write(self, words: str) -> None:
         sys.stdout.write(words)
         sys.stdout.flush()
+
+
+def fail(message: str, language: Language) -> int:
+    sys.stderr.write(text(language, "cli_error", error=message) + "\n")
+    return ERROR

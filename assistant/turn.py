@@ -40,8 +40,8 @@ class Turn:
             match event:
                 case PromptProgress(done, total, seconds_left):
                     yield Progress(done, total, seconds_left)
-                case Token(id, text):
-                    self._ids.append(id)
+                case Token(token_id, text):
+                    self._ids.append(token_id)
                     if text:
                         self._n_shown = len(self._ids)
                         yield from self._show(self._reader.feed(text))

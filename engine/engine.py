@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,8 +176,8 @@ class Engine:
         tokens = sum(len(share.tokens) for share in reading)
         if tokens >= _RATE_SAMPLE:
             rate = tokens / seconds
-            self._reading_rate = rate if not self._reading_rate else (
-                0.5 * self._reading_rate + 0.5 * rate
+            self._reading_rate = (
+                rate if not self._reading_rate else (0.5 * self._reading_rate + 0.5 * rate)
             )
         for share in reading:
             share.request.prefill_seconds += seconds
@@ -222,9 +222,7 @@ def _limits(config: ModelConfig, options: EngineOptions) -> Limits:
 _KV_BYTES = {"f16": 2, "f32": 4}
 
 
-def _check_memory(
-    file: ModelFile, limits: Limits, options: EngineOptions, threads: int
-) -> int:
+def _check_memory(file: ModelFile, limits: Limits, options: EngineOptions, threads: int) -> int:
     """Refuse a model that does not fit; else how many pages of cache it may have."""
     have = available_memory()
     page = page_bytes(file.config, limits.kv_bytes)
@@ -255,5 +253,3 @@ def _variant(name: str) -> str:
         rule = "auto or one of " + ", ".join(available)
         raise BadSetting(name="kernels", value=name, rule=rule)
     return name
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.cache import Prefix, page_bytes, pages_for
+from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
 from engine.kernels import attention, forward, team
 from engine.kernels.dot import TILE
@@ -119,7 +119,9 @@ def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     return 4 * (2 * tokens * row + logits + rotary) + scratch
 
 
-def _units(config: ModelConfig, segment: int, token: int, count: int, first: int) -> list[list[int]]:
+def _units(
+    config: ModelConfig, segment: int, token: int, count: int, first: int
+) -> list[list[int]]:
     """A segment's attention as rows for kernels.attention: by tokens if there are enough."""
     if count >= TILE:
         return [
@@ -195,8 +197,14 @@ class _Memory:
 
     def _vectors(self, tokens: int, k: int) -> Vectors:
         blocks = tokens * (k // BLOCK)
-        sizes = (4 * tokens * k, tokens * k, 4 * blocks, 4 * blocks, 8 * blocks)
-        return Vectors(*(self._room(size) for size in sizes), k)
+        return Vectors(
+            values=self._room(4 * tokens * k),
+            quants=self._room(tokens * k),
+            scales=self._room(4 * blocks),
+            sums32=self._room(4 * blocks),
+            sums16=self._room(8 * blocks),
+            k=k,
+        )
 
     def _thread(self, config: ModelConfig, limits: Limits) -> list[int]:
         room = self._room(_room_bytes(config))

@@ -110,9 +110,7 @@ class Request:
         self.handle.emit(Token(token, self.text.feed(token)))
         if self.text.stopped:
             self.finish(FinishReason.STOP)
-        elif len(self.output) >= self.params.max_new_tokens:
-            self.finish(FinishReason.LENGTH)
-        elif len(self.prompt) + len(self.output) >= context:
+        elif len(self.output) >= min(self.params.max_new_tokens, context - len(self.prompt)):
             self.finish(FinishReason.LENGTH)
         else:
             return False

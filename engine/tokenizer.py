@@ -10,6 +10,7 @@ from typing import Protocol
 from engine.errors import UnsupportedModel
 from engine.modelfile import ModelFile
 from engine.tokenizer_bpe import load_bpe
+from engine.tokenizer_chatglm import load_chatglm2, load_chatglm3, load_chatglm4
 from engine.tokenizer_sp import load_sentencepiece
 from engine.vocabulary import TokenKind, Vocabulary
 
@@ -26,7 +27,13 @@ class Pieces(Protocol):
 
 
 _Loader = Callable[[ModelFile], tuple[Vocabulary, Pieces]]
-_LOADERS: dict[str, _Loader] = {"gpt2": load_bpe, "llama": load_sentencepiece}
+_LOADERS: dict[str, _Loader] = {
+    "gpt2": load_bpe,
+    "llama": load_sentencepiece,
+    "chatglm2-sentencepiece": load_chatglm2,
+    "chatglm3-sentencepiece": load_chatglm3,
+    "chatglm4-tiktoken": load_chatglm4,
+}
 
 
 class Tokenizer:
@@ -94,7 +101,7 @@ class StreamDecoder:
 
 
 def load_tokenizer(file: ModelFile) -> Tokenizer:
-    """The tokenizer a GGUF file describes."""
+    """The tokenizer a model file describes, or carries whole."""
     name = file.metadata.get("tokenizer.ggml.model")
     if not isinstance(name, str) or name not in _LOADERS:
         raise UnsupportedModel(

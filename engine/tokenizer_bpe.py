@@ -100,3 +100,9 @@ def _byte_characters() -> dict[str, int]:
 
 
 _BYTES = _byte_characters()
+_CHARACTERS = {byte: character for character, byte in _BYTES.items()}
+
+
+def byte_level(word: bytes) -> str:
+    """Bytes as this kind of tokenizer spells them."""
+    return "".join(_CHARACTERS[byte] for byte in word)

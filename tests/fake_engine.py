@@ -51,16 +51,16 @@ class FakeTokenizer:
     def special(self, name: str) -> int | None:
         return self._specials.get(name)
 
-    def is_special(self, id: int) -> bool:
-        return id >= FIRST_SPECIAL
+    def is_special(self, token_id: int) -> bool:
+        return token_id >= FIRST_SPECIAL
 
     def decode(self, ids: Sequence[int]) -> str:
-        return "".join(chr(id) for id in ids if not self.is_special(id))
+        return "".join(chr(each) for each in ids if not self.is_special(each))
 
     def spell(self, ids: Sequence[int]) -> str:
         """Ids as text with the control tokens spelled out, for a test to read."""
-        names = {id: name for name, id in self._specials.items()}
-        return "".join(names.get(id) or chr(id) for id in ids)
+        names = {token_id: name for name, token_id in self._specials.items()}
+        return "".join(names.get(each) or chr(each) for each in ids)
 
 
 class FakeGeneration:
@@ -89,9 +89,9 @@ class FakeGeneration:
         for character in text:
             self.put(ord(character), character)
 
-    def put(self, id: int, text: str) -> None:
+    def put(self, token_id: int, text: str) -> None:
         self._n_output += 1
-        self._events.put(Token(id, text))
+        self._events.put(Token(token_id, text))
 
     def finish(
         self,

@@ -85,10 +85,12 @@ def write_llama(
     tied: bool = False,
     layers: int = 2,
     seed: int = 0,
+    vocab_size: int = VOCAB,
     tokenizer: TokenizerMetadata | None = None,
 ) -> WrittenModel:
     """Separate q, k, v; their rows are permuted so that rotary pairs lie together."""
-    config = LlamaConfig(**_SHAPE, num_hidden_layers=layers, tie_word_embeddings=tied)
+    shape = _SHAPE | {"vocab_size": vocab_size, "num_hidden_layers": layers}
+    config = LlamaConfig(**shape, tie_word_embeddings=tied)
     model = LlamaForCausalLM(config)
     tensors = _fill(model, quant, seed)
     for name, rows in tensors.items():

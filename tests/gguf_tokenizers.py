@@ -1,10 +1,12 @@
 """Small tokenizers as GGUF metadata, for the models that tests write."""
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import gguf
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from tokenizers import pre_tokenizers
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -14,9 +16,17 @@ CHATML_TEMPLATE = (
     "+ '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-_MERGES = ("Ġ t", "h e", "Ġt he", "i n", "Ġ a", "o u", "y ou", "r e", "Ġ Ġ", "ä ½", "ä½ ł", "å ¥")
+MERGES = ("Ġ t", "h e", "Ġt he", "i n", "Ġ a", "o u", "y ou", "r e", "Ġ Ġ", "ä ½", "ä½ ł", "å ¥")
 _CHATGLM_CONTROLS = ("[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>")
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
+_USER_DEFINED = ["<tool>", "<tool>s", "吗？"]
+_LINES = [
+    "the cat sat on the mat and the dog sat on the log",
+    "what is the weather in Beijing today?  it is 22 degrees",
+    "def add(a, b):\n    return a + b",
+    "今天北京的天气怎么样？今天的天气很好。",
+    "你好，世界！你好吗？我很好，你呢？",
+] * 4
 
 
 @dataclass(frozen=True)
@@ -69,9 +79,9 @@ class TokenizerMetadata:
                 add(value)
 
 
-def chatml_bpe(pre: str, size: int) -> TokenizerMetadata:
+def chatml_bpe(pre: str, size: int, merges: Sequence[str] = MERGES) -> TokenizerMetadata:
     """A byte-level tokenizer of a ChatML model."""
-    tokens = _byte_level_tokens()
+    tokens = _byte_level_tokens(merges)
     controls = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     added = ["<tool_call>", "</tool_call>"]
     return TokenizerMetadata(
@@ -79,7 +89,7 @@ def chatml_bpe(pre: str, size: int) -> TokenizerMetadata:
         pre=pre,
         tokens=tokens + controls + added,
         kinds=[NORMAL] * len(tokens) + [CONTROL] * 3 + [USER_DEFINED] * 2,
-        merges=_MERGES,
+        merges=merges,
         bos_id=len(tokens),
         eos_id=len(tokens) + 2,
         add_bos=False,
@@ -89,19 +99,66 @@ def chatml_bpe(pre: str, size: int) -> TokenizerMetadata:
 
 def chatglm_bpe(size: int) -> TokenizerMetadata:
     """A byte-level tokenizer with GLM-4's role tokens."""
-    tokens = _byte_level_tokens()
+    tokens = _byte_level_tokens(MERGES)
     controls = ["<|endoftext|>", *_CHATGLM_CONTROLS, *_ROLES]
     return TokenizerMetadata(
         model="gpt2",
         pre="chatglm-bpe",
         tokens=tokens + controls,
         kinds=[NORMAL] * len(tokens) + [CONTROL] * len(controls),
-        merges=_MERGES,
+        merges=MERGES,
         eos_id=len(tokens),
         add_bos=False,
     ).padded(size)
 
 
-def _byte_level_tokens() -> list[str]:
+def trained_sentencepiece(size: int) -> tuple[SentencePieceProcessor, TokenizerMetadata]:
+    """SentencePiece's BPE trained on a few lines, and the same as GGUF metadata."""
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(_LINES),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=size,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        user_defined_symbols=_USER_DEFINED,
+        control_symbols=["<|user|>", "<|assistant|>"],
+        minloglevel=2,
+    )
+    library = SentencePieceProcessor(model_proto=model.getvalue())
+    return library, metadata_of(library, _USER_DEFINED)
+
+
+def metadata_of(
+    library: SentencePieceProcessor, user_defined: Sequence[str] = ()
+) -> TokenizerMetadata:
+    """A SentencePiece model as GGUF metadata."""
+    tokens = [library.id_to_piece(index) for index in range(library.vocab_size())]
+    return TokenizerMetadata(
+        model="llama",
+        tokens=tokens,
+        scores=[library.get_score(index) for index in range(len(tokens))],
+        kinds=[_kind(library, index, user_defined) for index in range(len(tokens))],
+        eos_id=library.eos_id(),
+        bos_id=library.bos_id() if library.bos_id() >= 0 else None,
+    )
+
+
+def _kind(library: SentencePieceProcessor, index: int, user_defined: Sequence[str]) -> int:
+    for kind, holds in (
+        (UNKNOWN, library.is_unknown(index)),
+        (CONTROL, library.is_control(index)),
+        (BYTE, library.is_byte(index)),
+        (UNUSED, library.is_unused(index)),
+        (USER_DEFINED, library.id_to_piece(index) in user_defined),
+    ):
+        if holds:
+            return kind
+    return NORMAL
+
+
+def _byte_level_tokens(merges: Sequence[str]) -> list[str]:
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    return alphabet + [merge.replace(" ", "") for merge in _MERGES]
+    return alphabet + [merge.replace(" ", "") for merge in merges]

@@ -170,7 +170,7 @@ def open_blocks(kind: int, quants: int, scales: int, blocks: int, room: Any) -> 
     if kind == Q8_0:
         _open_scales(scales, blocks, 128.0, d, m)
         return quants
-    if kind == Q4_0 or kind == Q4_1 or kind == Q4_K:
+    if kind in (Q4_0, Q4_1, Q4_K):
         for block in range(blocks):
             _open_nibbles(quants + 256 * block, out + 512 * block)
     elif kind == Q6_K:
@@ -185,7 +185,7 @@ def open_blocks(kind: int, quants: int, scales: int, blocks: int, room: Any) -> 
         _open_scales(scales, blocks, 8.0, d, m)
     elif kind == Q5_0:
         _open_scales(scales, blocks, 16.0, d, m)
-    elif kind == Q4_1 or kind == Q5_1:
+    elif kind in (Q4_1, Q5_1):
         _open_scales_minima(scales, blocks, d, m)
     elif kind == Q6_K:
         _open_q6_scales(scales, d, m)

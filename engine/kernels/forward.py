@@ -37,7 +37,9 @@ Model = namedtuple("Model", "matrices norms head head_norm heads eps")
 # Addresses: x [token][hidden], qkv [token][...], gate and up [token][ffn], logits [row][...] with
 # `logits_stride` bytes a row; Vectors: normed, attended, inner (of the feed-forward), last (the
 # tokens that want logits). rooms: int64 [thread][4]: scratch of `linear` (3) and of `attend`.
-Buffers = namedtuple("Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms")
+Buffers = namedtuple(
+    "Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms"
+)
 
 # counts: int64 [tokens, units, outputs]; segments, positions: int64 per token; pages: int64
 # [segment][page]; units: see attention; outputs: int64, the tokens that want logits.

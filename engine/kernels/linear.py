@@ -126,9 +126,8 @@ def _open_panel(w: Any, panel: int, room: Any) -> Any:
     for chunk in range((blocks + CHUNK - 1) // CHUNK):
         count = min(CHUNK, blocks - chunk * CHUNK)
         here = (out + 4096 * chunk, d + per_chunk * chunk, m + per_chunk * chunk)
-        at = open_blocks(
-            kind, quants + CHUNK * w[BLOCK_BYTES] * chunk, scales + w[UNIT_BYTES] * chunk, count, here
-        )
+        source = quants + CHUNK * w[BLOCK_BYTES] * chunk
+        at = open_blocks(kind, source, scales + w[UNIT_BYTES] * chunk, count, here)
         if chunk == 0:
             opened = at
     return opened, d, m

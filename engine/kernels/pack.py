@@ -139,7 +139,7 @@ def _place_block(kind: int, words: Any, first: int, row: int, out: Any, at: int)
     _place_nibbles(words, first, row, out, at)
     if kind == Q6_K:
         _place_two_bits(words, first, row, out, at + 64)
-    elif kind == Q5_0 or kind == Q5_1 or kind == Q5_K:
+    elif kind in (Q5_0, Q5_1, Q5_K):
         _place_fifth_bits(words, first, row, out, at + 64)
 
 
@@ -166,7 +166,7 @@ def _place_k_scales(raw: Any, at: int, row: int, out: Any, to: int) -> None:
 @njit
 def _place_scales(kind: int, raw: Any, at: int, row: int, out: Any, to: int) -> None:
     """The scales of one file block; `to` is the byte offset of their unit in the panel."""
-    if kind == Q4_K or kind == Q5_K:
+    if kind in (Q4_K, Q5_K):
         _place_k_scales(raw, at, row, out, to)
     elif kind == Q6_K:
         for j in range(16):
@@ -174,7 +174,7 @@ def _place_scales(kind: int, raw: Any, at: int, row: int, out: Any, to: int) -> 
         _copy2(raw, at + 208, out, to + 256 + 2 * row)
     else:
         _copy2(raw, at, out, to + 2 * row)
-        if kind == Q4_1 or kind == Q5_1:
+        if kind in (Q4_1, Q5_1):
             _copy2(raw, at + 2, out, to + 32 + 2 * row)
 
 
@@ -195,8 +195,8 @@ def pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: Any
                 at = start + b * file_block
                 _read_quants(kind, raw, at, q)
                 for i in range(per_block):
-                    block = b * per_block + i
-                    _place_block(kind, words, 8 * i, row, words_out, (p * panel + block * quants) // 4)
+                    place = (p * panel + (b * per_block + i) * quants) // 4
+                    _place_block(kind, words, 8 * i, row, words_out, place)
                 _place_scales(kind, raw, at, row, out, p * panel + scales_at + b * scales)
 
 
@@ -224,8 +224,9 @@ def pack_span(
     """As `pack`, for the panels from span[0] up to span[1] only: threads share the work so."""
     rows, k = shape
     panel = panel_bytes(kind, k)
-    assert raw.dtype == np.uint8 and raw.size == rows * row_bytes(kind, k)
-    assert out.dtype == np.uint8 and out.size == -(-rows // ROWS) * panel
+    assert raw.dtype == out.dtype == np.uint8
+    assert raw.size == rows * row_bytes(kind, k)
+    assert out.size == -(-rows // ROWS) * panel
     if kind in FLOATS:
         width = np.uint32 if kind == QuantType.F32 else np.uint16
         step = panel // np.dtype(width).itemsize

@@ -316,9 +316,7 @@ reduce_sum_i32 = _unary(I32, types.int32, lambda b, a: _reduce(b, a, lambda b, x
 reduce_max = _unary(
     F32,
     types.float32,
-    lambda b, a: _reduce(
-        b, a, lambda b, x, y: _call(b, "llvm.maxnum.v16f32", V_F32, x, y)
-    ),
+    lambda b, a: _reduce(b, a, lambda b, x, y: _call(b, "llvm.maxnum.v16f32", V_F32, x, y)),
 )
 
 

@@ -27,10 +27,10 @@ def browser_language() -> Language:
 
 def conversation() -> Conversation:
     """The one the address names; without one, a new one that the address names from now on."""
-    id = st.query_params.get("c")
+    named = st.query_params.get("c")
     try:
-        if id:
-            return instance().conversation(id)
+        if named:
+            return instance().conversation(named)
     except UnknownConversation as error:
         st.session_state["problem"] = error
     fresh = instance().new_conversation()

@@ -89,6 +89,17 @@ def test_a_file_put_there_by_hand_is_taken_if_it_is_the_right_one(tmp_path: Path
     path.parent.mkdir()
     path.write_bytes(DATA)
     assert _fetch(tmp_path) == path
+    assert path.with_name("file.bin.verified").exists()
+
+
+def test_a_file_of_another_size_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = _wanted(tmp_path)
+    wanted.path.parent.mkdir()
+    wanted.path.write_bytes(DATA[1:])
+    monkeypatch.setattr(engine.download, "_sha256", lambda _path: pytest.fail("read it all"))
+    assert not wanted.is_in_place()
 
 
 def test_a_file_that_changed_after_it_was_verified_is_fetched_again(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ Writer = Callable[..., WrittenModel]
 
 IDS = [int(i) for i in np.random.default_rng(7).integers(0, 300, 150)]
 WRITERS = {"llama": write_llama, "qwen2": write_qwen2, "chatglm": write_chatglm}
-QUANTIZED = [kind for kind in QuantType if kind not in (QuantType.F32, QuantType.F16, QuantType.BF16)]
+FLOATS = (QuantType.F32, QuantType.F16, QuantType.BF16)
+QUANTIZED = [kind for kind in QuantType if kind not in FLOATS]
 
 
 class Runner:
@@ -34,7 +35,9 @@ class Runner:
         )
         self.cache = KVCache(page_bytes(file.config, kv_bytes), capacity=64)
 
-    def logits(self, ids: Sequence[int], pieces: Sequence[int], prefix: Prefix | None = None) -> Floats:
+    def logits(
+        self, ids: Sequence[int], pieces: Sequence[int], prefix: Prefix | None = None
+    ) -> Floats:
         """Logits after the last id of each piece; `pieces` are lengths that add up to len(ids)."""
         prefix = prefix or Prefix()
         self.cache.grow(prefix, len(prefix.tokens) + len(ids))

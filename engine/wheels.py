@@ -22,8 +22,7 @@ _BROKEN_WHEEL = (
     zlib.error,
     EOFError,
     KeyError,  # the member is not there
-    NotImplementedError,  # a compression we do not have
-    RuntimeError,  # encrypted
+    RuntimeError,  # encrypted, or packed in a way unknown
 )
 
 

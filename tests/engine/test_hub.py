@@ -154,7 +154,7 @@ def test_where_nobody_listens_it_is_given_up_without_a_pause(part: Part) -> None
             _source(f"http://127.0.0.1:{unused.getsockname()[1]}", pauses=(3600,)).fill(part)
 
 
-@pytest.mark.parametrize("endpoint", ["nonsense", "http://[", "ftp://127.0.0.1"])
+@pytest.mark.parametrize("endpoint", ["nonsense", "http://127.0.0.1:x", "ftp://127.0.0.1"])
 def test_an_endpoint_that_is_no_address_is_a_failed_source(part: Part, endpoint: str) -> None:
     with pytest.raises(SourceFailed):
         _source(endpoint).fill(part)

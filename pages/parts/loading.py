@@ -34,12 +34,12 @@ def draw_failure(state: Failed, language: Language) -> None:
         path = st.text_input(
             text(language, "model_path"), help=text(language, "model_path_hint"), key="model_path"
         )
-        if (
-            st.form_submit_button(text(language, "open_model"), icon=":material/folder_open:")
-            and path
-        ):
-            open_model(Path(path).expanduser())
+        submitted = st.form_submit_button(
+            text(language, "open_model"), icon=":material/folder_open:", key="open_model"
+        )
     st.caption(text(language, "model_path_hint"))
+    if submitted and path:
+        open_model(Path(path).expanduser())
     if st.button(text(language, "try_again"), icon=":material/download:", key="try_again"):
         open_model(None)
 

@@ -18,12 +18,12 @@ from engine.config import (
 )
 from engine.errors import BadSetting, EngineClosed, EngineError, NotEnoughMemory, PromptTooLong
 from engine.events import FinishReason
-from engine.gguf import read_gguf
 from engine.kernels.compile import compile_kernels
 from engine.kernels.dot import available_variants
 from engine.memory import available_memory, format_bytes, granted_cores
 from engine.model import Limits, Model, Segment, working_bytes
 from engine.modelfile import ModelFile
+from engine.open import open_model_file
 from engine.request import Generation, Request
 from engine.sampling import make_sampler
 from engine.scheduler import Scheduler, Share
@@ -71,7 +71,7 @@ class Engine:
         """Open, check and repack a model file. Raises an EngineError that says what is wrong."""
         options = options or EngineOptions()
         started = time.monotonic()
-        file = read_gguf(Path(path))
+        file = open_model_file(Path(path))
         tokenizer = load_tokenizer(file)
         threads = options.threads or granted_cores()
         limits = _limits(file.config, options)
@@ -95,7 +95,9 @@ class Engine:
             raise BadSetting(name="prompt", value=prompt, rule=rule)
         if len(prompt) >= self.context_length:
             raise PromptTooLong(prompt_tokens=len(prompt), context_length=self.context_length)
-        stop_ids = self.tokenizer.stop_ids | params.stop_ids
+        stop_ids = params.stop_ids
+        if not params.ignore_eos:
+            stop_ids |= self.tokenizer.stop_ids
         sampler = make_sampler(params, self.config.vocab_size)
         text = TextStream(self.tokenizer, params.stop)
         request = Request(prompt, params, stop_ids, sampler, text)

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from assistant.calls import CallError, CodeCall, ToolCall, read_call, read_code, read_json_calls
@@ -196,18 +196,21 @@ def test_an_error_tells_the_model_what_was_wrong() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_what_python_spells_is_what_is_read(values: dict[str, Value]) -> None:
     pairs = ", ".join(f"{name}={value!r}" for name, value in values.items())
     assert arguments(f"```python\ntool_call({pairs})\n```") == values
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON_VALUES, max_size=4))
 def test_what_json_spells_is_what_is_read(values: dict[str, Value]) -> None:
     raw = json.dumps({"name": "f", "arguments": values})
     assert read_json_calls(raw) == [ToolCall("f", values, raw)]
 
 
+@settings(deadline=None)
 @given(TEXTS, NAMES | st.just(""))
 @example("tool_call(x=" + "[" * 10_000, "f")
 @example("tool_call(x=" + "-" * 10_000 + "1)", "f")

@@ -1,0 +1,113 @@
+"""Reading what ChatML models write: text, `<tool_call>{json}</tool_call>`, fenced Python.
+
+Markers are looked for only where the turn offers what they stand for; else all is text.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import Enum, auto
+
+from assistant.calls import CallError, read_code, read_json_calls
+from assistant.parse import CallDelta, Offer, ParseEvent, Parser, cut_off, text_delta
+
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+
+_FENCE = r"^[ \t]*```(?i:python3?|py)[ \t]*\n"
+_HALF_FENCE = re.compile(r"[ \t]*(?:`{0,3}|```(?i:p(?:y(?:t(?:h(?:o(?:n3?)?)?)?)?)?)[ \t]*)")
+_END_OF_CODE = re.compile(r"^[ \t]*```(?:(?=[^`\w])|\Z)", re.M)
+_NOTHING = r"(?!)"
+
+
+class _State(Enum):
+    TEXT = auto()
+    TOOL = auto()
+    CODE = auto()
+
+
+class ChatMLParser(Parser):
+    """`markers` spells the ids of markers that the vocabulary has as control tokens."""
+
+    def __init__(self, markers: Mapping[int, str], offer: Offer) -> None:
+        super().__init__()
+        self._markers = markers
+        self._offer = offer
+        tool, code = OPEN if offer.tools else _NOTHING, _FENCE if offer.code else _NOTHING
+        self._opening = re.compile(f"(?P<tool>{tool})|(?P<code>{code})", re.M)
+        self._state = _State.TEXT
+        self._held = ""  # text that may be the beginning of a marker, or the call so far
+        self._before = "\n"  # the character before it
+        self._n_given = 0  # of a call: characters that are out
+        self._after_call = False
+
+    def _read(self, token_id: int, text: str) -> Iterator[ParseEvent]:
+        self._held += text or self._markers.get(token_id, "")
+        yield from self._take(at_end=False)
+
+    def _close(self, stop_id: int | None, text: str) -> Iterator[ParseEvent]:
+        self._held += text
+        yield from self._take(at_end=True)
+        if self._state is _State.TEXT:
+            yield from self._show(len(self._held))
+        elif stop_id is None:
+            yield from cut_off(self._held)
+        else:
+            yield from self._read_call(self._held)
+
+    def _take(self, at_end: bool) -> Iterator[ParseEvent]:
+        while True:
+            if self._state is _State.TEXT:
+                # With the character before, so that a fence is found at a line's start only.
+                found = self._opening.search(self._before + self._held, 1)
+                if found is None:
+                    yield from self._show(len(self._held) - self._n_half_marker())
+                    return
+                yield from self._show(found.start() - 1)
+                self._state = _State.CODE if found["code"] else _State.TOOL
+                self._n_given = 0
+            end = self._end_of_call(at_end)
+            yield from self._give(len(self._held) if end is None else end)
+            if end is None:
+                return
+            raw, self._held = self._held[:end], self._held[end:]
+            yield from self._read_call(raw)
+            self._state, self._before, self._after_call = _State.TEXT, raw[-1], True
+
+    def _show(self, n_characters: int) -> Iterator[ParseEvent]:
+        text, self._held = self._held[:n_characters], self._held[n_characters:]
+        self._before = text[-1:] or self._before
+        if self._after_call:  # what separates calls is no text
+            text = text.lstrip()
+            self._after_call = not text
+        yield from text_delta(text)
+
+    def _give(self, end: int) -> Iterator[ParseEvent]:
+        if end > self._n_given:
+            yield CallDelta(self._held[self._n_given : end])
+        self._n_given = max(end, self._n_given)
+
+    def _n_half_marker(self) -> int:
+        """How many of the last characters may be the beginning of a marker."""
+        half = 0
+        if self._offer.tools:
+            lengths = range(min(len(OPEN) - 1, len(self._held)), 0, -1)
+            half = next((n for n in lengths if self._held.endswith(OPEN[:n])), 0)
+        if self._offer.code:
+            line = (self._before + self._held).rpartition("\n")
+            if line[1] and _HALF_FENCE.fullmatch(line[2]):
+                half = max(half, len(line[2]))
+        return half
+
+    def _end_of_call(self, at_end: bool) -> int | None:
+        if self._state is _State.TOOL:
+            at = self._held.find(CLOSE, max(self._n_given - len(CLOSE), 0))
+            return None if at < 0 else at + len(CLOSE)
+        line_start = self._held.rfind("\n", 0, self._n_given) + 1
+        found = _END_OF_CODE.search(self._held, max(line_start, self._held.find("\n") + 1))
+        complete = found is not None and (at_end or found.end() < len(self._held))
+        return found.end() if found is not None and complete else None
+
+    def _read_call(self, raw: str) -> Iterator[ParseEvent]:
+        calls = [read_code(raw)] if self._state is _State.CODE else read_json_calls(raw)
+        if any(isinstance(call, CallError) for call in calls):
+            yield from text_delta(raw)
+        yield from calls

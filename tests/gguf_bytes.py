@@ -114,9 +114,9 @@ def smallest_model() -> Gguf:
         u32("llama.feed_forward_length", HIDDEN),
         u32("llama.attention.head_count", 1),
         f32("llama.attention.layer_norm_rms_epsilon", 1e-5),
-        Entry("some.strings", ARRAY, array(STRING, 2, string("a") + string("b"))),
         Entry("some.numbers", ARRAY, array(U8, 3, b"\1\2\3")),
         Entry("some.lists", ARRAY, array(ARRAY, 2, array(U8, 1, b"\7") + array(U8, 0, b""))),
+        Entry("some.strings", ARRAY, array(STRING, 2, string("a") + string("b"))),
     )
     square = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
     shapes = {

@@ -192,12 +192,13 @@ def test_other_versions_are_named(file: Path, version: int, found: str) -> None:
 # What is cut short
 
 
-def test_a_file_cut_anywhere_in_its_header_is_refused(file: Path) -> None:
-    whole = smallest_model()
-    content = whole.packed()
-    for length in range(len(whole.header())):
+@pytest.mark.parametrize("n_tensors", [None, 0], ids=["sound", "promising no tensors"])
+def test_a_file_cut_anywhere_in_its_header_is_refused(file: Path, n_tensors: int | None) -> None:
+    whole = replace(smallest_model(), n_tensors=n_tensors)
+    content, end = whole.packed(), 24 + len(whole.metadata())
+    for length in range(end if n_tensors == 0 else len(whole.header())):
         file.write_bytes(content[:length])
-        with pytest.raises(BadModelFile):
+        with pytest.raises(BadModelFile, match=r"bytes left|empty file|first bytes"):
             read_gguf(file)
 
 
@@ -279,7 +280,7 @@ def test_text_that_is_not_utf_8_is_refused(file: Path) -> None:
 def test_a_key_given_twice_is_refused(file: Path) -> None:
     model = smallest_model()
     twice = replace(model, entries=(*model.entries, model.entries[-1]))
-    assert "'some.lists': found it twice" in refused(file, twice)
+    assert "'some.strings': found it twice" in refused(file, twice)
 
 
 @pytest.mark.parametrize("alignment", [0, 3, 48])
@@ -310,7 +311,8 @@ def test_a_tensor_has_one_to_four_dimensions(file: Path, dims: tuple[int, ...]) 
 
 
 def test_a_dimension_of_zero_is_refused(file: Path) -> None:
-    assert "(0,)" in refused(file, smallest_model().changing("output_norm.weight", dims=(0,)))
+    message = refused(file, smallest_model().changing("output_norm.weight", dims=(0,)))
+    assert "found shape (0,), expected dimensions of 1 or more" in message
 
 
 def test_rows_that_are_not_whole_blocks_are_refused(file: Path) -> None:
@@ -460,7 +462,7 @@ def test_no_flipped_byte_of_the_header_gets_past_the_checks(file: Path, flip: in
         read_or_refused(file, bytes(damaged))
 
 
-@settings(max_examples=200, deadline=1000)
+@settings(max_examples=200, deadline=5000)
 @given(
     changes=st.lists(
         st.tuples(st.integers(4, _HEADER - 8), st.binary(min_size=1, max_size=8)), min_size=2

@@ -206,7 +206,7 @@ def test_a_long_text_without_spaces_takes_no_longer_than_its_length(sp: Tokenize
 # Nobody can type a role
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(text=text_with_roles)
 def test_no_text_encodes_to_a_control_token(
     bpe: Tokenizer, chatglm: Tokenizer, sp: Tokenizer, text: str
@@ -318,6 +318,7 @@ def test_a_control_token_inside_a_character_does_not_break_it(bpe: Tokenizer) ->
     assert bpe.decode([first, end, *rest]) == "好"
 
 
+@settings(deadline=None)
 @given(raw=st.binary())
 def test_bytes_that_are_not_utf_8_show_nothing(bpe: Tokenizer, raw: bytes) -> None:
     ids = {bpe.token_bytes(token_id): token_id for token_id in range(256)}
@@ -326,6 +327,7 @@ def test_bytes_that_are_not_utf_8_show_nothing(bpe: Tokenizer, raw: bytes) -> No
     assert shown == raw.decode(errors="ignore")
 
 
+@settings(deadline=None)
 @given(ids=st.lists(st.integers(0, VOCAB - 1)))
 def test_the_bytes_of_ids_are_what_decoding_shows(
     bpe: Tokenizer, sp: Tokenizer, ids: list[int]

@@ -1,0 +1,28 @@
+"""The kernels that these tests call one by one are kept between runs, as the engine's own are."""
+
+import kernel_memory
+import pytest
+
+from engine.kernels import attention, elementwise, formats, linear
+
+KERNELS = (
+    attention.attend,
+    attention.rotate_and_cache,
+    elementwise.norm_tokens,
+    elementwise.quantize_tokens,
+    elementwise.rotate,
+    elementwise.store_element,
+    elementwise.swiglu,
+    formats.open_blocks,
+    linear.linear,
+    kernel_memory.exp_lanes,
+    kernel_memory.follow_steps,
+    kernel_memory.lead_steps,
+    kernel_memory.work_in_phases,
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keep_kernels(_kernel_cache: None) -> None:
+    for kernel in KERNELS:
+        kernel.enable_caching()

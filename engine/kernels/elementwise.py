@@ -23,6 +23,7 @@ from engine.kernels.vector import (
     splat_i32,
     store,
     store_f16,
+    store_finite,
     store_words,
     to_i32,
     where_above,
@@ -63,7 +64,9 @@ def quantize_block(values: int, v: Any, token: int, block: int) -> None:
     """Write 32 values of a token, at address `values`, as int8 with a scale and their sums."""
     first, second = load_f32(values), load_f32(values + 64)
     largest = reduce_max(maximum(absolute(first), absolute(second)))
-    scale = largest / np.float32(127)
+    # The maximum passes over NaN and int8 cannot hold it, so the scale must: 0 or NaN is added.
+    damage = reduce_sum((first - first) + (second - second))
+    scale = largest / np.float32(127) + damage
     inverse = splat_f32(np.float32(127) / largest if largest > 0 else np.float32(0))
     low, high = to_i32(nearest(first * inverse)), to_i32(nearest(second * inverse))
     tile, lane = token // TILE, token % TILE
@@ -162,8 +165,8 @@ def rotate(head: int, cos: Any, sin: Any, halves: bool) -> None:
 
 @njit
 def store_element(kv_bytes: int, address: int, value: float) -> None:
-    """One value of the KV cache, of 2 or 4 bytes."""
+    """One value of the KV cache, of 2 or 4 bytes, finite: masked positions are multiplied by 0."""
     if kv_bytes == 2:
         store_f16(address, np.float32(value))
     else:
-        store(address, np.float32(value))
+        store_finite(address, np.float32(value))

@@ -10,8 +10,8 @@ consecutive k ("a group") of the 16 rows, so one load feeds one dot-product inst
     bytes     8 x 64 bytes, offset by 128 so that they are unsigned              (8-bit type)
 
 `pack` writes this from a file's blocks, once, at load; `open_blocks` turns some of it into plain
-unsigned bytes and float32 scales: weight = d * quant + m. The 4-bit K type grows from 144 to 148
-bytes a row of 256 (its 6-bit scales become bytes); all others keep the file's size.
+unsigned bytes and float32 scales: weight = d * quant + m. The 4- and 5-bit K types grow by 4 bytes
+a row of 256, which has 144 and 176 (their 6-bit scales become bytes); all others keep their size.
 """
 
 from dataclasses import dataclass

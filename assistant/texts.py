@@ -94,8 +94,8 @@ TEXTS: dict[str, dict[Language, str]] = {
         "First start, fetching the model from {source}: {done} of {total}",
     ),
     "compiling": _pair(
-        "正在为这台机器的处理器编译内核（仅首次启动）…",
-        "Compiling kernels for this processor (first start only)…",
+        "正在为这台机器的处理器编译内核（仅首次启动，不到一分钟）…",
+        "Compiling kernels for this processor (first start only, under a minute)…",
     ),
     "loading": _pair("正在加载模型：{done} / {total}", "Loading the model: {done} of {total}"),
     "left": _pair("，约剩 {time}", ", about {time} left"),

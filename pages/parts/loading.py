@@ -24,7 +24,10 @@ def draw_progress(language: Language) -> None:
     if isinstance(state, Ready | Failed):
         st.rerun()
     now = stage(state, language)
-    st.progress(now.share or 0.0, text=now.text)
+    if now.share is None:
+        st.markdown(f":shimmer[{now.text}]")
+    else:
+        st.progress(now.share, text=now.text)
 
 
 def draw_failure(state: Failed, language: Language) -> None:

@@ -23,7 +23,6 @@ from engine.kernels.vector import (
     splat_i32,
     store,
     store_f16,
-    store_finite,
     store_words,
     to_i32,
     where_above,
@@ -165,8 +164,8 @@ def rotate(head: int, cos: Any, sin: Any, halves: bool) -> None:
 
 @njit
 def store_element(kv_bytes: int, address: int, value: float) -> None:
-    """One value of the KV cache, of 2 or 4 bytes, finite: masked positions are multiplied by 0."""
+    """One value of the KV cache, of 2 or 4 bytes."""
     if kv_bytes == 2:
         store_f16(address, np.float32(value))
     else:
-        store_finite(address, np.float32(value))
+        store(address, np.float32(value))

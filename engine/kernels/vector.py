@@ -35,7 +35,6 @@ F16T = ir.HalfType()
 F32T = ir.FloatType()
 V_I32 = ir.VectorType(I32T, LANES)
 V_F32 = ir.VectorType(F32T, LANES)
-_LARGEST = 3.4028234663852886e38  # of float32
 
 
 class VectorType(types.Type):
@@ -182,30 +181,17 @@ def store(_typing: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, value), codegen
 
 
-def _finite(builder: ir.IRBuilder, value: ir.Value, largest: float) -> ir.Value:
-    """`value`, or the nearest of -largest and largest; NaN becomes largest."""
-    low = _call(builder, "llvm.minnum.f32", F32T, value, ir.Constant(F32T, largest))
-    return _call(builder, "llvm.maxnum.f32", F32T, low, ir.Constant(F32T, -largest))
-
-
 @intrinsic
 def store_f16(_typing: Any, address: Any, value: Any) -> Any:
-    """Write a float32 as float16, clamped to the finite range so that no infinity is stored."""
+    """Write a float32 as float16, clamped so that it does not become infinite; NaN stays NaN."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        clamped = _finite(builder, args[1], 65504.0)
+        clamped = args[1]
+        for beyond, limit in ((">", 65504.0), ("<", -65504.0)):
+            bound = ir.Constant(F32T, limit)
+            outside = builder.fcmp_ordered(beyond, clamped, bound)
+            clamped = builder.select(outside, bound, clamped)
         _store(builder, builder.fptrunc(clamped, F16T), args[0])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.float32), codegen
-
-
-@intrinsic
-def store_finite(_typing: Any, address: Any, value: Any) -> Any:
-    """Write a float32, clamped to the finite range."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        _store(builder, _finite(builder, args[1], _LARGEST), args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32), codegen

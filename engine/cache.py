@@ -30,7 +30,7 @@ def pages_for(tokens: int) -> int:
 
 
 class Page:
-    """Zeroed when new: kernels multiply unused slots by 0, which must not be NaN."""
+    """Zeroed when given out: kernels multiply unused slots by 0, which must not be NaN."""
 
     __slots__ = ("data", "users")
 
@@ -43,7 +43,7 @@ class Page:
         return self.data.ctypes.data
 
 
-@dataclass
+@dataclass(eq=False)  # two that hold the same are still two, each with its own claim on pages
 class Prefix:
     """Tokens whose keys and values are in `pages`, of a sequence that runs or has run."""
 
@@ -86,9 +86,9 @@ class KVCache:
             page.users += 1
         fork = Prefix(list(source.tokens[:length]), list(pages))
         if rest:
-            parted = source.pages[full]  # growing may take it, but then as it is
+            parted = source.pages[full].data.copy()  # growing may take the page away
             self.grow(fork, length)
-            fork.pages[-1].data[:] = parted.data
+            fork.pages[-1].data[:] = parted
         return fork
 
     def grow(self, prefix: Prefix, tokens: int) -> None:
@@ -101,6 +101,7 @@ class KVCache:
             self._release(self._kept.pop(0))
         if self._free:
             page = self._free.pop()
+            page.data[:] = 0
             page.users = 1
         else:
             page = Page(self._size)
@@ -115,6 +116,10 @@ class KVCache:
                 self._release(kept)
         self._release(prefix, pages_for(len(prefix.tokens)))
         self._kept.append(prefix)
+
+    def drop(self, prefix: Prefix) -> None:
+        """Forget a sequence that ended badly."""
+        self._release(prefix)
 
     def _release(self, prefix: Prefix, first: int = 0) -> None:
         """Let go of a prefix's pages from number `first` on."""

@@ -29,10 +29,11 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + text
-        ends = [at for at in (text.find(stop) for stop in self._stop) if at >= 0]
-        if ends:
+        starts = [(text.find(stop), stop) for stop in self._stop if stop in text]
+        if starts:  # what counts is the first to be complete, however the ids cut the text
+            _, start = min((start + len(stop), start) for start, stop in starts)
             self.stopped, self._held = True, ""
-            return text[: min(ends)]
+            return text[:start]
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

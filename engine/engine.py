@@ -191,20 +191,23 @@ class Engine:
         try:
             token = request.sampler(logits, request.prompt, request.output)
         except EngineError as error:
-            self._end(request)
+            self._end(request, sound=False)
             request.finish(FinishReason.ERROR, error=error)
             return
         if request.accept(token, self.context_length):
             self._end(request)
 
-    def _end(self, request: Request) -> None:
+    def _end(self, request: Request, *, sound: bool = True) -> None:
         self._scheduler.remove(request)
-        self._cache.finish(request.prefix)
+        if sound:
+            self._cache.finish(request.prefix)
+        else:
+            self._cache.drop(request.prefix)
 
     def _fail_all(self, error: Exception) -> None:
         failure = error if isinstance(error, EngineError) else EngineError(message=str(error))
         for request in (*self._scheduler.running, *self._scheduler.waiting):
-            self._scheduler.remove(request)
+            self._end(request, sound=False)
             request.finish(FinishReason.ERROR, error=failure)
         self._cache.clear()
 

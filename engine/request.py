@@ -30,7 +30,7 @@ class Generation:
     def __init__(self) -> None:
         self._events: queue.SimpleQueue[GenerationEvent] = queue.SimpleQueue()
         self._cancelled = threading.Event()
-        self._notice: Callable[[], None] = lambda: None
+        self._notice: Callable[[], None] = _nobody
         self._ended = False
 
     def __iter__(self) -> Iterator[GenerationEvent]:
@@ -56,6 +56,10 @@ class Generation:
     def on_cancel(self, notice: Callable[[], None]) -> None:
         """The engine asks to be woken by `cancel`."""
         self._notice = notice
+
+
+def _nobody() -> None:
+    """Whom an ended generation wakes."""
 
 
 @dataclass(eq=False)
@@ -120,6 +124,7 @@ class Request:
         self, reason: FinishReason, stop_id: int | None = None, error: EngineError | None = None
     ) -> None:
         rest = "" if self.text.stopped else self.text.flush()
+        self.handle.on_cancel(_nobody)  # a handle that is kept must not keep the engine
         self.handle.emit(Finished(reason, self._stats(), error, rest, stop_id))
 
     def _stats(self) -> GenerationStats:

@@ -57,10 +57,20 @@ class FakeTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return "".join(chr(each) for each in ids if not self.is_special(each))
 
+    def stream(self) -> "FakeDecoder":
+        return FakeDecoder()
+
     def spell(self, ids: Sequence[int]) -> str:
         """Ids as text with the control tokens spelled out, for a test to read."""
         names = {token_id: name for name, token_id in self._specials.items()}
         return "".join(names.get(each) or chr(each) for each in ids)
+
+
+class FakeDecoder:
+    """Every id is a whole character."""
+
+    def feed(self, token_id: int) -> str:
+        return "" if token_id >= FIRST_SPECIAL else chr(token_id)
 
 
 class FakeGeneration:

@@ -1,12 +1,12 @@
 """Chat formats: which one a model was trained on, from what its own file says."""
 
 from assistant.errors import UnknownFormat
-from assistant.formats.base import AnswerReader, ChatFormat
-from assistant.formats.chatglm3 import ChatGLM3
+from assistant.formats.base import ChatFormat
+from assistant.formats.chatglm3 import GLM4, ChatGLM3
 from assistant.formats.chatml import ChatML
 from engine import Engine
 
-FORMATS: tuple[type[ChatFormat], ...] = (ChatGLM3, ChatML)
+FORMATS: tuple[type[ChatFormat], ...] = (ChatGLM3, GLM4, ChatML)
 
 
 def format_for(engine: Engine) -> ChatFormat:
@@ -27,4 +27,4 @@ def missing_tokens(kind: type[ChatFormat], engine: Engine) -> list[str]:
     return [name for name in kind.tokens if engine.tokenizer.special(name) is None]
 
 
-__all__ = ["FORMATS", "AnswerReader", "ChatFormat", "format_for"]
+__all__ = ["FORMATS", "ChatFormat", "format_for"]

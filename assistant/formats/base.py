@@ -10,26 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from assistant.messages import Message
+from assistant.messages import Message, Role
+from assistant.parse import Offer, Parser
+from assistant.toolspec import ToolSpec
 from engine import Tokenizer
 
 
-class AnswerReader(ABC):
-    """The text of an answer as it comes, without what the format puts around it."""
-
-    metadata: str = ""
-
-    @abstractmethod
-    def feed(self, text: str) -> str:
-        """The part of the answer that became readable with `text`."""
-
-    @abstractmethod
-    def flush(self) -> str:
-        """What was held back, when nothing more comes."""
-
-
 class ChatFormat(ABC):
-    """One way of writing a conversation as token ids."""
+    """One way of writing a conversation as token ids, and of reading an answer."""
 
     name: ClassVar[str]
     tokens: ClassVar[tuple[str, ...]]  # the tokenizer must have them all
@@ -40,7 +28,9 @@ class ChatFormat(ABC):
         self._ids = {name: self._special(name) for name in self.tokens}
 
     @abstractmethod
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def encode_prompt(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> list[int]:
         """Ids up to where the model is to write.
 
         That is after a new assistant's role token, or, when the last message is the
@@ -48,10 +38,21 @@ class ChatFormat(ABC):
         """
 
     @abstractmethod
-    def reader(self) -> AnswerReader:
-        """A reader for one answer, from its first id."""
+    def encode_message(self, message: Message) -> list[int]:
+        """The ids of one message, as it stands before others."""
+
+    @abstractmethod
+    def parser(self, offer: Offer) -> Parser:
+        """A parser for one answer, from its first id."""
 
     def _special(self, name: str) -> int:
         token = self._tokenizer.special(name)
         assert token is not None, name  # format_for has asked
         return token
+
+
+def split_system(messages: Sequence[Message]) -> tuple[str, Sequence[Message]]:
+    """The system prompt, empty if there is none, and the messages behind it."""
+    if messages and messages[0].role is Role.SYSTEM:
+        return messages[0].content, messages[1:]
+    return "", messages

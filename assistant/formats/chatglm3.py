@@ -3,39 +3,52 @@
 Nothing ends a message but the next role token. The model writes its own metadata line.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from assistant.formats.base import AnswerReader, ChatFormat
+from assistant.formats.base import ChatFormat, split_system
+from assistant.formats.chatglm3_parser import ChatGLM3Parser
 from assistant.messages import Message, Role
+from assistant.parse import Offer, Parser
+from assistant.toolspec import ToolSpec, chatglm3_tool, openai_tool
 from engine import Tokenizer
+
+# What it was taught to read above its tools.
+PREAMBLE = (
+    "Answer the following questions as best as you can. You have access to the following tools:"
+)
+GLM4_PREAMBLE = (
+    "你是一个名为 ChatGLM 的人工智能助手。你是基于智谱AI训练的语言模型 GLM-4 模型开发的，"
+    "你的任务是针对用户的问题和要求提供适当的答复和支持。"
+)
+GLM4_CALLS = "在调用上述函数时，请使用 Json 格式表示调用的参数。"
+ROLE_TOKENS = tuple(f"<|{role.value}|>" for role in Role)
 
 
 class ChatGLM3(ChatFormat):
     name: ClassVar[str] = "ChatGLM3"
-    tokens: ClassVar[tuple[str, ...]] = (
-        "[gMASK]",
-        "sop",
-        *(f"<|{role.value}|>" for role in Role),
-    )
+    tokens: ClassVar[tuple[str, ...]] = ("[gMASK]", "sop", *ROLE_TOKENS)
 
     def __init__(self, tokenizer: Tokenizer, metadata: Mapping[str, object]) -> None:
         super().__init__(tokenizer, metadata)
         self._roles = {role: self._ids[f"<|{role.value}|>"] for role in Role}
         self.stop_ids = frozenset({self._roles[Role.USER], self._roles[Role.OBSERVATION]})
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        ids = [self._ids["[gMASK]"], self._ids["sop"]]
+    def encode_prompt(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> list[int]:
+        if tools:
+            system_prompt, messages = split_system(messages)
+            messages = (Message(Role.SYSTEM, self.describe(tools, system_prompt)), *messages)
+        ids = [self._ids[name] for name in self.tokens[:2]]
         for message in messages:
-            ids += self._encode(message)
+            ids += self.encode_message(message)
         if messages and messages[-1].role is Role.ASSISTANT:
             return ids
         return [*ids, self._roles[Role.ASSISTANT]]
 
-    def reader(self) -> AnswerReader:
-        return HeaderReader()
-
-    def _encode(self, message: Message) -> list[int]:
+    def encode_message(self, message: Message) -> list[int]:
         # Two encodings, each with its own word-boundary piece, as in training.
         written = list(message.ids) or [
             *self._tokenizer.encode(message.metadata + "\n"),
@@ -43,28 +56,25 @@ class ChatGLM3(ChatFormat):
         ]
         return [self._roles[message.role], *written]
 
+    def parser(self, offer: Offer) -> Parser:
+        return ChatGLM3Parser({token: role for role, token in self._roles.items()}, offer)
 
-class HeaderReader(AnswerReader):
-    """Takes the metadata line, and the blank before the text, off the front of an answer."""
+    def describe(self, tools: Sequence[ToolSpec], system_prompt: str) -> str:
+        """The system message with its tools, in the published form."""
+        listed = {spec.name: chatglm3_tool(spec) for spec in tools}
+        above = system_prompt or PREAMBLE
+        return f"{above}\n{json.dumps(listed, indent=4, ensure_ascii=False)}"
 
-    def __init__(self) -> None:
-        self._header = ""
-        self._in_header = True
-        self._at_start = True
 
-    def feed(self, text: str) -> str:
-        if self._in_header:
-            self._header += text
-            head, newline, text = self._header.partition("\n")
-            if not newline:
-                return ""
-            self._in_header = False
-            self.metadata = head.strip()
-        if self._at_start:
-            text = text.lstrip()
-            self._at_start = not text
-        return text
+class GLM4(ChatGLM3):
+    """GLM-4 spells one token otherwise, and its tools; it writes arguments as JSON."""
 
-    def flush(self) -> str:
-        """An answer that ended within its first line is shown rather than lost."""
-        return self._header.lstrip() if self._in_header else ""
+    name: ClassVar[str] = "GLM-4"
+    tokens: ClassVar[tuple[str, ...]] = ("[gMASK]", "<sop>", *ROLE_TOKENS)
+
+    def describe(self, tools: Sequence[ToolSpec], system_prompt: str) -> str:
+        parts = [system_prompt or GLM4_PREAMBLE, "# 可用工具"]
+        for spec in tools:
+            function = json.dumps(openai_tool(spec)["function"], indent=4, ensure_ascii=False)
+            parts.append(f"## {spec.name}\n\n{function}\n{GLM4_CALLS}")
+        return "\n\n".join(parts)

@@ -1,15 +1,33 @@
 """ChatML: <|im_start|>role, newline, text, <|im_end|>, newline. Qwen, SmolLM and many others."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from assistant.formats.base import AnswerReader, ChatFormat
+from assistant.formats.base import ChatFormat, split_system
+from assistant.formats.chatml_parser import CLOSE, OPEN, ChatMLParser
 from assistant.messages import Message, Role
+from assistant.parse import Offer, Parser
+from assistant.toolspec import ToolSpec, openai_tool
 from engine import Tokenizer
 
 # A template that speaks for a silent user has the sentence as a literal after the system role.
 DEFAULT_SYSTEM = re.compile(r"<\|im_start\|>system(?:\\n|\n)([^{}<>'\"]+)<\|im_end\|>")
+# What Qwen's models were taught to read around their tools.
+BEFORE_TOOLS = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>"""
+AFTER_TOOLS = """</tools>
+
+For each function call, return a json object with function name and arguments within \
+<tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>"""
 
 
 class ChatML(ChatFormat):
@@ -23,37 +41,49 @@ class ChatML(ChatFormat):
         self._default = default_system(metadata)
         self.stop_ids = frozenset({self._end})
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
-        if self._default and not (messages and messages[0].role is Role.SYSTEM):
-            messages = (Message(Role.SYSTEM, self._default), *messages)
+    def encode_prompt(
+        self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()
+    ) -> list[int]:
+        system_prompt, rest = split_system(messages)
+        system_prompt = system_prompt or self._default
+        if tools:
+            system_prompt = describe(tools, system_prompt)
         ids: list[int] = []
-        for message in messages:
-            ids += [*self._encode(message), self._end, *self._newline]
-        if messages and messages[-1].role is Role.ASSISTANT:
+        for message in (Message(Role.SYSTEM, system_prompt), *rest) if system_prompt else rest:
+            ids += self.encode_message(message)
+        if rest and rest[-1].role is Role.ASSISTANT:
             return ids[: -1 - len(self._newline)]
-        return ids + self._open(Role.ASSISTANT)
+        return ids + self._open("assistant")
 
-    def reader(self) -> AnswerReader:
-        return PlainReader()
-
-    def _encode(self, message: Message) -> list[int]:
+    def encode_message(self, message: Message) -> list[int]:
         if message.ids:
-            return [*self._open(message.role), *message.ids]
-        text = f"{message.role.value}\n{message.content}"
-        return [self._start, *self._tokenizer.encode(text)]
+            ids = [*self._open(message.role.value), *message.ids]
+        else:
+            role, text = message.role.value, message.content
+            if message.role is Role.OBSERVATION:  # results come from the user's side
+                role, text = "user", f"<tool_response>\n{text}\n</tool_response>"
+            ids = [self._start, *self._tokenizer.encode(f"{role}\n{text}")]
+        return [*ids, self._end, *self._newline]
 
-    def _open(self, role: Role) -> list[int]:
-        return [self._start, *self._tokenizer.encode(f"{role.value}\n")]
+    def parser(self, offer: Offer) -> Parser:
+        spelled = {self._tokenizer.special(name): name for name in (OPEN, CLOSE)}
+        # Only of control tokens: the text of others comes by itself.
+        silent = {
+            token: name
+            for token, name in spelled.items()
+            if token is not None and self._tokenizer.is_special(token)
+        }
+        return ChatMLParser(silent, offer)
+
+    def _open(self, role: str) -> list[int]:
+        return [self._start, *self._tokenizer.encode(f"{role}\n")]
 
 
-class PlainReader(AnswerReader):
-    """ChatML puts nothing around an answer."""
-
-    def feed(self, text: str) -> str:
-        return text
-
-    def flush(self) -> str:
-        return ""
+def describe(tools: Sequence[ToolSpec], system_prompt: str) -> str:
+    """The system message with its tools, in Qwen's published form."""
+    listed = [json.dumps(openai_tool(spec), ensure_ascii=False) for spec in tools]
+    described = "\n".join([BEFORE_TOOLS, *listed, AFTER_TOOLS])
+    return f"{system_prompt}\n\n{described}" if system_prompt else described
 
 
 def default_system(metadata: Mapping[str, object]) -> str:

@@ -3,11 +3,14 @@
 import pytest
 from fake_engine import CHATGLM3, CHATML, FakeEngine, FakeTokenizer, as_engine, as_tokenizer
 
+from assistant.calls import ToolCall
 from assistant.errors import UnknownFormat
 from assistant.formats import format_for
-from assistant.formats.chatglm3 import ChatGLM3, HeaderReader
+from assistant.formats.chatglm3 import GLM4, ChatGLM3
 from assistant.formats.chatml import ChatML, default_system
 from assistant.messages import Message, Role
+from assistant.parse import Offer
+from assistant.toolspec import ToolSpec
 
 QWEN = (
     "{%- if messages[0]['role'] == 'system' %}\n"
@@ -146,6 +149,8 @@ def test_answers_stop_at_the_ids_that_end_them(
 def test_the_format_is_chosen_by_the_tokens_that_the_file_has() -> None:
     assert isinstance(format_for(as_engine(FakeEngine(specials=CHATML))), ChatML)
     assert isinstance(format_for(as_engine(FakeEngine(specials=CHATGLM3))), ChatGLM3)
+    glm4 = ["<sop>" if name == "sop" else name for name in CHATGLM3]
+    assert isinstance(format_for(as_engine(FakeEngine(specials=glm4))), GLM4)
 
 
 def test_a_model_of_no_known_format_is_refused_with_what_it_lacks() -> None:
@@ -154,19 +159,63 @@ def test_a_model_of_no_known_format_is_refused_with_what_it_lacks() -> None:
     message = str(refusal.value)
     assert "ChatML lacks <|im_end|>" in message
     assert "ChatGLM3 lacks sop, <|system|>" in message
-    assert "Supported chat formats: ChatGLM3, ChatML." in message
+    assert "Supported chat formats: ChatGLM3, GLM-4, ChatML." in message
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_the_header_line_and_its_blank_never_reach_the_reader(size: int) -> None:
-    reader = HeaderReader()
-    raw = "get_weather \n  晴天\n 22 度\n"
-    parts = [raw[i : i + size] for i in range(0, len(raw), size)]
-    assert "".join([*map(reader.feed, parts), reader.flush()]) == "晴天\n 22 度\n"
-    assert reader.metadata == "get_weather"
+WEATHER = ToolSpec("get_weather", "天气", {"properties": {"city": {"type": "string"}}})
 
 
-def test_an_answer_that_ends_within_its_first_line_is_shown() -> None:
-    reader = HeaderReader()
-    assert reader.feed(" 你好") == ""
-    assert reader.flush() == "你好"
+def test_chatml_tools_stand_in_the_system_message(tokenizer: FakeTokenizer) -> None:
+    chatml = ChatML(as_tokenizer(tokenizer), {"tokenizer.chat_template": QWEN})
+    prompt = tokenizer.spell(chatml.encode_prompt([user("Hi")], [WEATHER]))
+    assert prompt.startswith(
+        "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+        "\n\n# Tools\n\n"
+    )
+    assert (
+        '<tools>\n{"type": "function", "function": {"name": "get_weather", "description": "天气", '
+        '"parameters": {"properties": {"city": {"type": "string"}}}}}\n</tools>\n'
+    ) in prompt
+    assert "within <tool_call></tool_call> XML tags:\n<tool_call>\n" in prompt
+    assert prompt.endswith(
+        "</tool_call><|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_chatml_tools_need_no_system_prompt(chatml: ChatML, tokenizer: FakeTokenizer) -> None:
+    prompt = tokenizer.spell(chatml.encode_prompt([user("Hi")], [WEATHER]))
+    assert prompt.startswith("<|im_start|>system\n# Tools\n")
+
+
+def test_chatml_results_come_from_the_users_side(chatml: ChatML, tokenizer: FakeTokenizer) -> None:
+    assert tokenizer.spell(chatml.encode_message(Message(Role.OBSERVATION, "22"))) == (
+        "<|im_start|>user\n<tool_response>\n22\n</tool_response><|im_end|>\n"
+    )
+
+
+def test_glm4_describes_its_tools_in_its_own_way(tokenizer: FakeTokenizer) -> None:
+    glm4 = GLM4(as_tokenizer(FakeTokenizer([*CHATGLM3, "<sop>"])), {})
+    described = glm4.describe([WEATHER], "")
+    assert described.startswith("你是一个名为 ChatGLM 的人工智能助手。")
+    assert '\n\n# 可用工具\n\n## get_weather\n\n{\n    "name": "get_weather",\n' in described
+    assert described.endswith("\n}\n在调用上述函数时，请使用 Json 格式表示调用的参数。")
+    assert glm4.describe([WEATHER], "你好").startswith("你好\n\n# 可用工具")
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_chatml_calls_are_read_whether_their_markers_have_text_or_not(silent: bool) -> None:
+    class Vocabulary(FakeTokenizer):
+        def is_special(self, token_id: int) -> bool:
+            return silent and super().is_special(token_id)
+
+    tokenizer = Vocabulary([*CHATML, "<tool_call>", "</tool_call>"])
+    parser = ChatML(as_tokenizer(tokenizer), {}).parser(Offer(frozenset({"f"})))
+    opening, closing = tokenizer.special("<tool_call>"), tokenizer.special("</tool_call>")
+    assert opening is not None
+    assert closing is not None
+    events = [
+        *parser.feed(opening, "" if silent else "<tool_call>"),
+        *parser.feed(7, '{"name": "f"}'),
+        *parser.feed(closing, "" if silent else "</tool_call>"),
+    ]
+    assert events[-1] == ToolCall("f", {}, '<tool_call>{"name": "f"}</tool_call>')

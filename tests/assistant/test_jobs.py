@@ -104,7 +104,7 @@ def test_a_job_is_done_once_its_last_event_is_out(bench: Bench) -> None:
 
 class BrokenTurn(Turn):
     def events(self) -> Iterator[Event]:
-        yield from self._show("Hal")
+        yield from self._take([TextDelta("Hal")])
         raise ZeroDivisionError
 
 

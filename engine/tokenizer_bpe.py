@@ -63,6 +63,11 @@ class ByteLevelBPE:
         return self.piece(token_id)
 
 
+def pre_tokenizers_of(pattern: str) -> list[str]:
+    """The names of the ways to split a text that have just this pattern."""
+    return [name for name, patterns in _SPLITS.items() if patterns == (pattern,)]
+
+
 def load_bpe(file: ModelFile) -> tuple[Vocabulary, ByteLevelBPE]:
     """The tokenizer of a file whose `tokenizer.ggml.model` is `gpt2`."""
     name = file.metadata.get("tokenizer.ggml.pre", "default")

@@ -4,10 +4,12 @@
 - A dollar that opens no formula ("$5 and $6") is escaped.
 - An image becomes a link: drawing it would call an address that the model chose.
 - HTML, and orders to the page such as `:red[…]`, stay text.
+- A Mermaid diagram stays code: drawing it could call an address too.
 
 Not covered: what a browser may fetch at all, which the server's headers limit (`server.py`).
 """
 
+import html
 import re
 
 # Fenced blocks (also one that is still open), then inline code on one line.
@@ -27,6 +29,7 @@ FORMULA = re.compile(
     r"(?P<escaped>\\.)|\$\$[^$]+?\$\$|\$(?=[^\s$])(?:[^$\n\\]|\\.)+?(?<=\S)\$(?!\d)|(?P<lone>\$)",
     re.DOTALL,
 )
+INFO = re.compile(r"(?P<fence>`{3,}|~{3,})(?P<info>[^`~\n]+)")
 IMAGE = re.compile(r"(?P<escaped>\\.)|!(?=\[)", re.DOTALL)
 ACTS = re.compile(
     r"(?P<escaped>\\.)|!(?=\[)|<(?=[a-zA-Z!/?])|(?<!\w):(?=:|[a-z]+(?:-[a-z]+)*\[)", re.DOTALL
@@ -35,12 +38,18 @@ ACTS = re.compile(
 
 def showable(text: str) -> str:
     """`text` with its formulas in dollars and nothing in it that acts on the page."""
+    text = INFO.sub(_fence, text)
     parts: list[str] = []
     end = 0
     for code in CODE.finditer(text):
         parts += [_prose(text[end : code.start()]), _code(code)]
         end = code.end()
     return "".join([*parts, _prose(text[end:])])
+
+
+def _fence(found: re.Match[str]) -> str:
+    info = html.unescape(found["info"])
+    return found["fence"] + "text" if "mermaid" in info.lower() else found[0]
 
 
 def _code(code: re.Match[str]) -> str:

@@ -65,7 +65,6 @@ TEXTS: dict[str, dict[Language, str]] = {
     "continue": _pair("继续", "Continue"),
     "clear": _pair("清空对话", "Clear"),
     "clear_help": _pair("删除此对话的全部消息", "Removes all messages of this conversation"),
-    "language": _pair("语言 / Language", "Language / 语言"),
     "system_prompt": _pair("系统提示", "System prompt"),
     "system_prompt_hint": _pair("留空则使用模型自带的", "Empty: the model's own"),
     "temperature": _pair("温度", "Temperature"),
@@ -119,6 +118,10 @@ TEXTS: dict[str, dict[Language, str]] = {
     "cut_context": _pair(
         "已截断：上下文已满，清空对话可重新开始",
         "Cut: the context is full; clear the conversation to start afresh",
+    ),
+    "dropped_turns": _pair(
+        "上下文已满：最早的 {count} 轮对话没有交给模型",
+        "The context is full: the oldest turns ({count}) were not given to the model",
     ),
     "cut_stopped": _pair("已停止", "Stopped"),
     "cut_error": _pair("回答中断：{error}", "Broken off: {error}"),

@@ -4,8 +4,9 @@ import streamlit as st
 
 from assistant import Ready, instance, text
 from pages.parts import loading, session, sidebar, transcript
+from pages.parts.language import current
 
-language = session.language()
+language = current()
 model = instance().model_state
 conversation = session.conversation()
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from assistant import text
-from pages.parts import session
+from pages.parts import language
 
 # A file of ours: a named icon would be fetched from somebody else's server.
 ICON = Path(__file__).parent / "icon.svg"
 
-language = session.language()
-st.set_page_config(page_title=text(language, "title"), page_icon=ICON)
+chosen = language.choose()
+st.set_page_config(page_title=text(chosen, "title"), page_icon=ICON)
 
-chat = st.Page("chat.py", title=text(language, "chat"), icon=":material/forum:", default=True)
+chat = st.Page("chat.py", title=text(chosen, "chat"), icon=":material/forum:", default=True)
 st.navigation([chat], position="top").run()

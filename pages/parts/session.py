@@ -15,16 +15,6 @@ from assistant import (
 )
 
 
-def language() -> Language:
-    """The chosen one, else the browser's own."""
-    chosen = str(st.session_state.get("lang") or st.query_params.get("lang"))
-    return Language(chosen) if chosen in [*Language] else browser_language()
-
-
-def browser_language() -> Language:
-    return Language.of_locale(st.context.locale)
-
-
 def conversation() -> Conversation:
     """The one the address names; without one, a new one that the address names from now on."""
     named = st.query_params.get("c")

@@ -7,12 +7,9 @@ import streamlit as st
 from assistant import Conversation, Language, ModelState, Ready, text
 from pages.parts import session
 
-NAMES = {"zh": "中文", "en": "English"}
-
 
 def draw(conversation: Conversation, model: ModelState, language: Language) -> None:
     with st.sidebar:
-        draw_language(language)
         draw_settings(conversation, language)
         st.button(
             text(language, "clear"),
@@ -25,19 +22,6 @@ def draw(conversation: Conversation, model: ModelState, language: Language) -> N
         )
         if isinstance(model, Ready):
             draw_model(model, language)
-
-
-def draw_language(language: Language) -> None:
-    st.segmented_control(
-        text(language, "language"),
-        [member.value for member in Language],
-        default=session.browser_language().value,
-        required=True,
-        format_func=lambda code: NAMES[code],
-        key="lang",
-        bind="query-params",
-        width="stretch",
-    )
 
 
 def draw_settings(conversation: Conversation, language: Language) -> None:

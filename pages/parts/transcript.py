@@ -10,6 +10,7 @@ from assistant import (
     Message,
     Role,
     cut_reason,
+    dropped,
     figures,
     instance,
     prefill,
@@ -44,6 +45,8 @@ def draw_message(message: Message, language: Language) -> None:
             st.text(message.content)
         return
     with st.chat_message("assistant"):
+        if message.ended is not None:
+            draw_dropped(message.ended.dropped_turns, language)
         st.markdown(showable(message.content))
         if message.ended is not None:
             draw_ended(message.ended, language)
@@ -57,6 +60,13 @@ def draw_ended(ended: Ended, language: Language) -> None:
         why = ""
     if why or numbers:
         st.caption(" · ".join(filter(None, (why, numbers))))
+
+
+def draw_dropped(n_turns: int, language: Language) -> None:
+    """The line that says what the model no longer sees."""
+    line = dropped(n_turns, language)
+    if line:
+        st.caption(line)
 
 
 def draw_actions(conversation_id: str, last: Message, language: Language) -> None:
@@ -100,6 +110,7 @@ def draw_live(conversation: Conversation, revision: int, language: Language) -> 
 
 def draw_job(job: Job, language: Language) -> None:
     now = job.snapshot()
+    draw_dropped(now.dropped_turns, language)
     if now.text:
         st.markdown(showable(now.text))
     if now.progress is not None:

@@ -107,6 +107,15 @@ def test_the_pages_own_orders_stay_text(written: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "fence", ["```mermaid", "~~~ Mermaid", "> ```mermaid", "```&#109;ermaid", "```{.mermaid}"]
+)
+def test_a_diagram_stays_code(fence: str) -> None:
+    shown = showable(f"{fence}\ngraph TD\n")
+    assert "ermaid" not in shown
+    assert shown.endswith("text\ngraph TD\n")
+
+
+@pytest.mark.parametrize(
     "hostile", ["`" * 5000, "\\(" * 3000, "$" * 5000, "![" * 3000, "\\[ " * 3000]
 )
 def test_hostile_text_takes_no_time(hostile: str) -> None:

@@ -251,14 +251,14 @@ def test_settings_survive_a_refresh(open_page: OpenPage) -> None:
 
 def test_the_language_is_chosen_on_the_page(open_page: OpenPage) -> None:
     page = open_page(FakeEngine("ok"))
-    page.app.segmented_control(key="lang").set_value("zh")
+    page.app.segmented_control(key="lang").set_value("中文")
     page.run()
     assert page.app.title[0].value == "你好，想聊点什么？"
     assert page.app.chat_input[0].placeholder == "输入问题"
 
 
 def test_the_language_can_come_with_the_address(tmp_path: Path) -> None:
-    page = Page(assistant_on(FakeEngine("ok"), tmp_path), lang="zh")
+    page = Page(assistant_on(FakeEngine("ok"), tmp_path), lang="中文")
     assert page.app.title[0].value == "你好，想聊点什么？"
 
 
@@ -346,3 +346,15 @@ def test_a_path_that_leads_nowhere_is_said_and_another_can_be_typed(tmp_path: Pa
     page.run()
     assert "nowhere.gguf" in page.app.error[0].value
     assert page.app.text_input(key="model_path")
+
+
+@pytest.mark.parametrize(("language", "line"), [("en", "oldest turns"), ("zh", "最早的")])
+def test_turns_that_the_model_does_not_see_are_told(
+    tmp_path: Path, language: str, line: str
+) -> None:
+    page = Page(assistant_on(FakeEngine("y" * 200, context_length=600), tmp_path), lang=language)
+    for _ in range(3):
+        page.ask("x" * 100)
+        page.settle()
+    captions = [caption.value for caption in page.app.caption]
+    assert len([caption for caption in captions if line in caption]) == 1

@@ -1,0 +1,49 @@
+"""The whole way, as a person goes it: the real launcher, engine and starter model in a browser."""
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from browsing import chromium, serve
+from playwright.sync_api import Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.starter]
+
+READY = 1_800_000  # ms: a first start fetches 1.1 GB and compiles
+ANSWERED = 300_000
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """The page of a fresh server; STARTER names the model file if it is there already."""
+    model = {"MODEL": os.environ["STARTER"]} if "STARTER" in os.environ else {}
+    with serve("streamlit_app.py", **model) as server, chromium() as browser:
+        page = browser.new_context(locale="en-US").new_page()
+        page.goto(server.url)
+        expect(page.get_by_label("Ask anything")).to_be_visible(timeout=READY)
+        yield page
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_label("Ask anything").fill(question)
+    page.keyboard.press("Enter")
+
+
+def test_a_person_asks_reads_stops_and_refreshes(page: Page) -> None:
+    page.get_by_label("Temperature").focus()
+    page.keyboard.press("Home")  # greedy
+    ask(page, "What is the capital of France? Answer in one word.")
+    answer = page.get_by_test_id("stChatMessage").last
+    expect(answer).to_contain_text("Paris", timeout=ANSWERED)
+    expect(page.get_by_text(re.compile(r"\d tokens/s"))).to_be_visible()
+
+    ask(page, "用中文从一数到一百，每个数字写一行。")
+    stop = page.get_by_role("button", name="Stop")
+    expect(answer).to_contain_text("二", timeout=ANSWERED)
+    page.reload()
+    expect(stop).to_be_visible()
+    expect(answer).to_contain_text("二")
+    stop.click()
+    expect(page.get_by_text(re.compile(r"Stopped · \d+ tokens"))).to_be_visible()
+    expect(page.get_by_role("button", name="Continue")).to_be_visible()

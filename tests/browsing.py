@@ -1,0 +1,84 @@
+"""A running server and a headless Chromium, for tests that need both."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
+
+
+class Server:
+    """One of our launchers, served as people serve it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, path: str) -> object:
+        with urllib.request.urlopen(self.url + path) as response:
+            return json.load(response)
+
+    def post(self, path: str, **body: object) -> None:
+        data = json.dumps(body).encode()
+        urllib.request.urlopen(urllib.request.Request(self.url + path, data)).close()
+
+
+@contextmanager
+def serve(launcher: str, **environment: str) -> Iterator[Server]:
+    """`streamlit run launcher` on a free port, until the block ends."""
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "streamlit", "run", launcher),
+            *("--server.port", str(port), "--server.headless", "true"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert any("URL:" in line for line in process.stdout), "the server did not start"
+        yield Server(f"http://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium; playwright's own would have to be downloaded."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(QUIET)
+        )
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port

@@ -23,7 +23,7 @@ from assistant.loading import (
 )
 from assistant.markdown import showable
 from assistant.messages import Ended, Message, Role
-from assistant.narration import Stage, cut_reason, figures, prefill, stage
+from assistant.narration import Stage, cut_reason, dropped, figures, prefill, stage
 from assistant.server import MIDDLEWARE, ROUTES
 from assistant.settings import ChatSettings
 from assistant.state import install, instance
@@ -57,6 +57,7 @@ __all__ = [
     "Starting",
     "UnknownConversation",
     "cut_reason",
+    "dropped",
     "figures",
     "install",
     "instance",

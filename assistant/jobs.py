@@ -25,6 +25,7 @@ class Snapshot:
     text: str
     progress: Progress | None  # while the prompt is being read
     ended: Ended | None
+    dropped_turns: int = 0  # the oldest ones, which the model does not see
 
 
 class Job:
@@ -69,6 +70,7 @@ class Job:
             text=self._turn.earlier.content + "".join(deltas),
             progress=last if isinstance(last, Progress) else None,
             ended=last.ended if isinstance(last, TurnFinished) else None,
+            dropped_turns=self._turn.dropped_turns,
         )
 
     def _wait_event(self, index: int) -> Event:

@@ -22,6 +22,7 @@ class Ended:
     stats: GenerationStats | None = None
     context_full: bool = False  # says which limit a `length` is
     error: EngineError | AssistantError | None = None
+    dropped_turns: int = 0  # the oldest ones, which the model did not see
 
     @property
     def was_cut(self) -> bool:

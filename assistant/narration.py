@@ -54,6 +54,11 @@ def cut_reason(ended: Ended, language: Language) -> str:
     return text(language, "cut_error", error=error)
 
 
+def dropped(n_turns: int, language: Language) -> str:
+    """That the oldest turns no longer fit, or nothing."""
+    return text(language, "dropped_turns", count=n_turns) if n_turns else ""
+
+
 def figures(ended: Ended, language: Language) -> str:
     """Tokens, speed and waiting time of an answer."""
     stats = ended.stats

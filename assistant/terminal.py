@@ -15,7 +15,7 @@ from assistant.events import TextDelta
 from assistant.jobs import Job
 from assistant.loading import Failed, Ready
 from assistant.messages import Ended
-from assistant.narration import cut_reason, figures, stage
+from assistant.narration import cut_reason, dropped, figures, stage
 from assistant.texts import Language, say, text
 from engine import EngineError, FinishReason
 
@@ -92,9 +92,11 @@ class Terminal:
     def _show_figures(self, ended: Ended) -> None:
         if not self._console.is_terminal:
             return
+        notes = [dropped(ended.dropped_turns, self._language), figures(ended, self._language)]
         if ended.reason is FinishReason.LENGTH:
-            self._console.print(cut_reason(ended, self._language), style="dim", markup=False)
-        self._console.print(figures(ended, self._language), style="dim", markup=False)
+            notes.insert(1, cut_reason(ended, self._language))
+        for note in filter(None, notes):
+            self._console.print(note, style="dim", markup=False)
 
     def _read_line(self) -> str | None:
         """The next line without its blanks, or None at the end of the input."""

@@ -8,6 +8,7 @@ from assistant.formats import ChatFormat
 from assistant.messages import Ended, Message, Role
 from assistant.parse import Metadata, Offer, ParseEvent
 from assistant.statistics import joined
+from assistant.window import fit
 from engine import Engine, Finished, PromptProgress, SamplingParams, Token
 
 
@@ -36,7 +37,9 @@ class Turn:
         for token_id in self._ids:
             self._take(self._parser.feed(token_id, self._decoder.feed(token_id)))
         self.earlier = replace(self.earlier, content="".join(self._text))
-        self._generation = engine.generate(chat_format.encode_prompt(messages), params)
+        window = fit(chat_format, messages, (), engine.context_length, params.max_new_tokens)
+        self.dropped_turns = window.dropped_turns
+        self._generation = engine.generate(window.prompt, params)
 
     def cancel(self) -> None:
         self._generation.cancel()
@@ -97,5 +100,6 @@ class Turn:
                 joined(before, stats),
                 context_full=n_used >= self._context_length,
                 error=finished.error,
+                dropped_turns=self.dropped_turns,
             )
         )

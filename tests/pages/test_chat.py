@@ -348,7 +348,7 @@ def test_a_path_that_leads_nowhere_is_said_and_another_can_be_typed(tmp_path: Pa
     assert page.app.text_input(key="model_path")
 
 
-@pytest.mark.parametrize(("language", "line"), [("en", "oldest turns"), ("zh", "最早的")])
+@pytest.mark.parametrize(("language", "line"), [("English", "oldest turns"), ("中文", "最早的")])
 def test_turns_that_the_model_does_not_see_are_told(
     tmp_path: Path, language: str, line: str
 ) -> None:

@@ -117,7 +117,8 @@ def _softmax(row: int, groups: int) -> None:
         e = exp(load_f32(row + 64 * g) - top)
         store(row + 64 * g, e)
         total = total + e
-    inverse = splat_f32(np.float32(1) / reduce_sum(total))
+    # Divided as vectors: a scalar division by the 0 of a damaged row would raise, in one thread.
+    inverse = splat_f32(np.float32(1)) / splat_f32(reduce_sum(total))
     for g in range(groups):
         store(row + 64 * g, load_f32(row + 64 * g) * inverse)
 

@@ -135,3 +135,13 @@ def test_attention_to_one_far_stronger_key_gives_its_value() -> None:
         got = sequence.attend(units_by_heads(sequence.shape, 1, 40), 1, 40)
         expected = sequence.pages.values(41, LAYER, kv_head)[21]
         assert np.array_equal(got[0, kv_head], expected)
+
+
+@pytest.mark.parametrize("kv_bytes", [2, 4])
+def test_a_damaged_query_or_key_spoils_its_own_rows_and_raises_nothing(kv_bytes: int) -> None:
+    sequence = Sequence(Shape(4, 2, 32, kv_bytes))
+    sequence.qkv[30, 3 * 32 : 4 * 32] = np.nan
+    got = sequence.attend(units_by_heads(sequence.shape, 2, 30), 2, 30)
+    assert np.isnan(got[0, 3]).all()
+    assert np.isfinite(got[0, :3]).all()
+    assert np.isfinite(got[1]).all()

@@ -20,10 +20,11 @@ from engine.errors import BadModelFile, BadSetting, CacheNotWritable
 from engine.families import make_plan
 from engine.ggml import Family
 from engine.hf_tokenizer import read_tokenizer, tokenizer_bytes
+from engine.kernels.quantize import pack
 from engine.lora import open_lora
 from engine.memory import granted_cores
 from engine.plan import Floats, Plan, Rows
-from engine.quants import QuantType, pack
+from engine.quants import QuantType
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -40,7 +41,8 @@ TYPES = {
     )
 }
 _PIECE = 1 << 21  # numbers that a thread works on at a time
-_MOST_HALF = 65504.0  # what half precision, of which scales are, can hold
+_MOST = np.finfo(np.float32).max
+_MOST_HALF = np.finfo(np.float16).max  # scales are in half precision
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _write(
             file.write(record.head)
             done += len(record.head)
             for piece in _pieces(pool, record, checkpoint):
-                file.write(memoryview(piece))
+                file.write(piece.data)
                 done += piece.nbytes
                 listener(done, total)
         file.write(container.tail)
@@ -158,15 +160,13 @@ def _pack(record: Record, rows: Rows, checkpoint: Checkpoint, start: int, stop: 
 
 
 def _check_numbers(record: Record, values: Floats, checkpoint: Checkpoint, start: int) -> None:
-    most = np.float32(np.inf) if record.type is QuantType.F32 else np.float32(_MOST_HALF)
-    sound = np.abs(values) < most if record.type is QuantType.F32 else np.abs(values) <= most
-    if sound.all():
+    most = _MOST if record.type is QuantType.F32 else _MOST_HALF
+    if max(values.max(), -values.min()) <= most:  # not so if one is NaN
         return
-    row, column = np.argwhere(~sound)[0].tolist()
-    rule = "finite numbers" if record.type is QuantType.F32 else "numbers up to 65504"
+    row, column = np.argwhere(~(np.abs(values) <= most))[0].tolist()
     raise BadModelFile(
         path=checkpoint.folder,
         where=f"{record.weight.source}, row {start + row}, column {column}",
         found=values[row, column],
-        expected=rule,
+        expected="a finite number" if most is _MOST else f"a finite number, at most {most:.0f}",
     )

@@ -22,11 +22,15 @@ writers = pytest.mark.parametrize(
 )
 
 
+def read_all(folder: Path) -> None:
+    checkpoint = open_checkpoint(folder)
+    for name in checkpoint.shards:
+        checkpoint.tensor(name)
+
+
 def refusal(folder: Path) -> str:
     with pytest.raises(BadModelFile) as error:
-        checkpoint = open_checkpoint(folder)
-        for name in checkpoint.shards:
-            checkpoint.tensor(name)
+        read_all(folder)
     return str(error.value)
 
 

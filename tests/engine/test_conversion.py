@@ -381,7 +381,7 @@ def test_a_weight_that_is_no_number_is_named(tmp_path: Path, name: str, value: f
     weight[7, 5] = value
     message = refusal(SOUND.putting(**{QKV: weight}), tmp_path, name)
     assert f"{QKV}, row 7, column 5" in message
-    assert "finite" in message or "65504" in message
+    assert "finite" in message
 
 
 def test_a_norm_that_is_no_number_is_named(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ class ByteLevelBPE:
     ) -> None:
         self._tokens = vocabulary.tokens
         self._user_defined = UserDefined(vocabulary)
+        self._literal = frozenset(vocabulary.of_kind(TokenKind.USER_DEFINED).values())
         ids = vocabulary.of_kind(TokenKind.NORMAL)
         whole_first = pre_tokenizer in _WHOLE_WORDS_FIRST
         self._library = Library(models.BPE(ids, merges, ignore_merges=whole_first))
@@ -54,10 +55,9 @@ class ByteLevelBPE:
 
     def piece(self, token_id: int) -> bytes:
         token = self._tokens[token_id]
-        try:
-            return bytes(_BYTES[character] for character in token)
-        except KeyError:  # an added token, spelled as it is
+        if token_id in self._literal or not _BYTES.keys() >= set(token):
             return token.encode()
+        return bytes(_BYTES[character] for character in token)
 
     def first_piece(self, token_id: int) -> bytes:
         return self.piece(token_id)

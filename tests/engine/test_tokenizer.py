@@ -158,6 +158,16 @@ def test_user_defined_tokens_are_found_in_text_and_shown_as_they_are(bpe: Tokeni
     assert not bpe.is_special(ids[-1])
 
 
+def test_a_user_defined_token_is_its_spelling_not_bytes(folder: Path) -> None:
+    metadata = chatml_bpe("qwen2", VOCAB - 1)
+    metadata = replace(
+        metadata, tokens=[*metadata.tokens, "¿é"], kinds=[*metadata.kinds, USER_DEFINED]
+    )
+    tokenizer = load(folder, metadata)
+    assert tokenizer.encode("¿é") == [VOCAB - 1]
+    assert tokenizer.decode([VOCAB - 1]) == "¿é"
+
+
 # SentencePiece
 
 

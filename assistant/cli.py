@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`."""
+"""The command line: `python -m assistant chat`, `… upload`."""
 
 import argparse
 import io
@@ -7,13 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from assistant.assistant import Assistant
+from assistant.errors import AssistantError
 from assistant.loading import ModelLoader
 from assistant.settings import ChatSettings
 from assistant.terminal import INTERRUPTED, OK, Terminal, fail
 from assistant.texts import Language, say
+from assistant.upload import upload
 from engine import EngineError
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 DESCRIPTION = "A private assistant on this machine's own CPU."
 EXIT_CODES = "Exit codes: 0 answered, 1 an error (said on stderr), 2 wrong usage, 130 Ctrl-C."
@@ -24,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a pipe in GBK cannot carry every emoji
     try:
-        return chat(options)
+        code: int = options.run(options)
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # as with `| head`: the reader has enough
@@ -37,12 +43,23 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    add = commands.add_parser(
+    for add_command in (add_chat, add_upload):
+        command = add_command(commands)
+        command.add_argument(
+            "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"
+        )
+    return top
+
+
+def add_chat(commands: Commands) -> argparse.ArgumentParser:
+    command = commands.add_parser(
         "chat",
         help="answer a question, or talk",
         description="Answer a question (-p, or from a pipe), or talk (-i, or in a terminal).",
         epilog=EXIT_CODES,
-    ).add_argument
+    )
+    command.set_defaults(run=chat)
+    add = command.add_argument
     add("-m", "--model", type=Path, metavar="FILE", help="a .gguf file (default: the starter)")
     add("-p", "--prompt", metavar="TEXT", help="the question (default: read from a pipe)")
     add("-i", "--interactive", action="store_true", help="talk; `clear` empties, `stop` leaves")
@@ -53,8 +70,24 @@ def parser() -> argparse.ArgumentParser:
     add("--max-new-tokens", type=int, default=ChatSettings.max_new_tokens, metavar="N")
     add("--seed", type=int, metavar="N", help="same seed, same answer")
     add("--threads", type=int, default=0, metavar="N", help="default: all that are granted")
-    add("--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en")
-    return top
+    return command
+
+
+def add_upload(commands: Commands) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        "upload",
+        help="put a model file on the Hugging Face Hub",
+        description="Put a model file on the Hugging Face Hub, or on HF_ENDPOINT. The token comes "
+        "from HF_TOKEN, or from `hf auth login`.",
+        epilog=EXIT_CODES,
+    )
+    command.set_defaults(run=send)
+    command.add_argument("file", type=Path, metavar="FILE", help="a .gguf or .bin file")
+    command.add_argument(
+        "--repo", required=True, metavar="USER/NAME", help="made if it does not exist"
+    )
+    command.add_argument("--private", action="store_true", help="if it is made, for you only")
+    return command
 
 
 def chat(options: argparse.Namespace) -> int:
@@ -88,6 +121,16 @@ def talk(terminal: Terminal, options: argparse.Namespace) -> int:
     if code == OK and question is not None:
         code = terminal.answer(question)
     return terminal.interact() if code == OK and interactive else code
+
+
+def send(options: argparse.Namespace) -> int:
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    try:
+        address = upload(options.file, options.repo, endpoint, private=options.private)
+    except (EngineError, AssistantError) as error:
+        return fail(say(error, options.lang), options.lang)
+    sys.stdout.write(address + "\n")
+    return OK
 
 
 def system_language() -> Language:

@@ -8,6 +8,10 @@ AssistantError
 ├── AnswerRunning         the conversation is still being answered
 ├── NothingToRepeat       no answer to regenerate or to continue
 ├── EmptyQuestion         nothing but blanks was asked
+├── NoToken               an upload without anybody's token
+├── TokenUnknown          the Hub does not know the token
+├── TokenCannotWrite      the token only reads, or the repository is somebody else's
+├── UploadFailed          a file did not get to the Hub
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -58,6 +62,31 @@ class NothingToRepeat(AssistantError):
 
 class EmptyQuestion(AssistantError):
     template = "The question is empty. Type something first."
+
+
+class NoToken(AssistantError):
+    template = (
+        "Uploading needs a token with write access. Make one at {hub}/settings/tokens, then set "
+        "HF_TOKEN or run `hf auth login`."
+    )
+
+
+class TokenUnknown(AssistantError):
+    template = (
+        "{hub} does not know this token: it is mistyped or has expired. Make one with write access "
+        "at {hub}/settings/tokens, then set HF_TOKEN or run `hf auth login`."
+    )
+
+
+class TokenCannotWrite(AssistantError):
+    template = (
+        "The token may not write to {repo}: it is read-only, or the name is somebody else's. Make "
+        "one with write access at {hub}/settings/tokens, or choose a repository of yours."
+    )
+
+
+class UploadFailed(AssistantError):
+    template = "The file did not get to {repo}: {reason}. Run the same command again."
 
 
 class InternalError(AssistantError):

@@ -161,5 +161,18 @@ CHINESE_ERRORS: dict[str, str] = {
     "AnswerRunning": "回答还在生成。请先停止，或等它结束。",
     "NothingToRepeat": "这个对话里没有可以重新生成或继续的回答。",
     "EmptyQuestion": "问题是空的，请先输入内容。",
+    "NoToken": (
+        "上传需要有写权限的令牌。请在 {hub}/settings/tokens 创建，"
+        "然后设置 HF_TOKEN 或运行 `hf auth login`。"
+    ),
+    "TokenUnknown": (
+        "{hub} 不认识这个令牌：可能写错了或已过期。请在 {hub}/settings/tokens 创建有写权限的令牌，"
+        "然后设置 HF_TOKEN 或运行 `hf auth login`。"
+    ),
+    "TokenCannotWrite": (
+        "这个令牌不能写入 {repo}：它是只读的，或者仓库不属于你。"
+        "请在 {hub}/settings/tokens 创建有写权限的令牌，或换一个自己的仓库。"
+    ),
+    "UploadFailed": "文件没有传到 {repo}：{reason}。请再次运行同一命令。",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

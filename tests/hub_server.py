@@ -31,8 +31,11 @@ class HubServer:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def handler(self) -> "type[HubHandler]":
+        return HubHandler.of(self)
 
     @property
     def url(self) -> str:
@@ -54,15 +57,12 @@ class HubServer:
         self._thread.join()
 
 
-def _handler_of(hub: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        server_state = hub
-
-    return Handler
-
-
-class _Handler(BaseHTTPRequestHandler):
+class HubHandler(BaseHTTPRequestHandler):
     server_state: HubServer
+
+    @classmethod
+    def of(cls, hub: HubServer) -> type[Self]:
+        return type(cls.__name__, (cls,), {"server_state": hub})
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -79,20 +79,20 @@ class _Handler(BaseHTTPRequestHandler):
         resolve = re.fullmatch(r"/(.+)/resolve/main/(.+)", self.path)
         name = f"{resolve[1]}/{resolve[2]}" if resolve else ""
         if hub.status is not None:
-            self._send_head(hub.status, {"Content-Length": "0"})
+            self.send_head(hub.status, {"Content-Length": "0"})
         elif name in hub.files:
             hub.resolved.append(f"{self.command} {self.path}")
             self._send_facts(hub.files[name])
         elif self.path.removeprefix("/cdn/") in by_sha:
             self._send_bytes(by_sha[self.path.removeprefix("/cdn/")])
         else:
-            self._send_head(404, {"Content-Length": "0", "X-Error-Code": "EntryNotFound"})
+            self.send_head(404, {"Content-Length": "0", "X-Error-Code": "EntryNotFound"})
 
     def _send_facts(self, data: bytes) -> None:
         sha = hashlib.sha256(data).hexdigest()
         facts = {"X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(data)), "X-Linked-Etag": sha}
         location = f"{self.server_state.url}/cdn/{sha}"
-        self._send_head(302, {**facts, "ETag": sha, "Location": location, "Content-Length": "0"})
+        self.send_head(302, {**facts, "ETag": sha, "Location": location, "Content-Length": "0"})
 
     def _send_bytes(self, data: bytes) -> None:
         hub = self.server_state
@@ -106,14 +106,14 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"Content-Length": str(len(body))} if hub.says_size else {}
         if match:
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        self._send_head(206 if match else 200, headers)
+        self.send_head(206 if match else 200, headers)
         n_sent = hub.cuts.pop(0) if hub.cuts else len(body)
         try:
             self.wfile.write(body[:n_sent])
         except ConnectionError:
             return  # the client has seen enough
 
-    def _send_head(self, status: int, headers: dict[str, str]) -> None:
+    def send_head(self, status: int, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

@@ -49,15 +49,25 @@ class Prefix:
 
     tokens: list[int] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
+    virtual: int = 0  # places in `pages` before the first token's: see engine.tuning
+
+    @property
+    def places(self) -> int:
+        """How far `pages` are filled."""
+        return self.virtual + len(self.tokens)
 
 
 class KVCache:
-    """At most `capacity` pages in all; finished sequences give way to new ones, oldest first."""
+    """At most `capacity` pages in all; finished sequences give way to new ones, oldest first.
 
-    def __init__(self, size: int, capacity: int) -> None:
+    Every sequence begins as a copy of `root`, whose pages are counted and stay.
+    """
+
+    def __init__(self, size: int, capacity: int, root: Prefix | None = None) -> None:
         self.capacity = capacity
         self._size = size
-        self._pages = 0  # alive, shared ones counted once
+        self._root = root or Prefix()
+        self._pages = len(self._root.pages)  # alive, shared ones counted once
         self._free: list[Page] = []
         self._kept: list[Prefix] = []  # finished, least recently used first
 
@@ -73,18 +83,18 @@ class KVCache:
             if shared > length:
                 best, length = prefix, shared
         if best is None:
-            return Prefix()
+            return self._fork(self._root, 0)
         if best in self._kept:
             self._kept.remove(best)
             self._kept.append(best)
         return self._fork(best, length)
 
     def _fork(self, source: Prefix, length: int) -> Prefix:
-        full, rest = divmod(length, PAGE)
+        full, rest = divmod(source.virtual + length, PAGE)
         pages = source.pages[:full]
         for page in pages:
             page.users += 1
-        fork = Prefix(list(source.tokens[:length]), list(pages))
+        fork = Prefix(list(source.tokens[:length]), list(pages), source.virtual)
         if rest:
             parted = source.pages[full].data.copy()  # growing may take the page away
             self.grow(fork, length)
@@ -93,7 +103,7 @@ class KVCache:
 
     def grow(self, prefix: Prefix, tokens: int) -> None:
         """Give `prefix` pages for that many tokens, taking those of finished ones if need be."""
-        while len(prefix.pages) < pages_for(tokens):
+        while len(prefix.pages) < pages_for(prefix.virtual + tokens):
             prefix.pages.append(self._allocate())
 
     def _allocate(self) -> Page:
@@ -114,7 +124,7 @@ class KVCache:
             if _common(kept.tokens, prefix.tokens) == len(kept.tokens):
                 self._kept.remove(kept)
                 self._release(kept)
-        self._release(prefix, pages_for(len(prefix.tokens)))
+        self._release(prefix, pages_for(prefix.places))
         self._kept.append(prefix)
 
     def drop(self, prefix: Prefix) -> None:

@@ -29,6 +29,7 @@ from engine.sampling import make_sampler
 from engine.scheduler import Scheduler, Share
 from engine.textstream import TextStream
 from engine.tokenizer import Tokenizer, load_tokenizer
+from engine.tuning import tuned_prefix, virtual_tokens
 from engine.weights import pack_weights, packed_bytes
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Engine:
         self.tokenizer = tokenizer
         self.kernels = kernels
         self.threads = model.threads
-        self.context_length = model.limits.context
+        self.context_length = model.limits.context - model.limits.virtual
         self._file, self._model, self._cache = file, model, cache
         limits = model.limits
         chunk = limits.tokens - limits.sequences
@@ -74,13 +75,14 @@ class Engine:
         file = open_model_file(Path(path))
         tokenizer = load_tokenizer(file)
         threads = options.threads or granted_cores()
-        limits = _limits(file.config, options)
+        limits = _limits(file, options)
         pages = _check_memory(file, limits, options, threads)
         isa = _variant(options.kernels)
         compile_kernels(isa, options.kernel_cache, listener)
         weights = pack_weights(file, threads, listener)
         model = Model(file, weights, limits, isa, threads)
-        cache = KVCache(page_bytes(file.config, limits.kv_bytes), pages)
+        root = tuned_prefix(file, limits.kv_bytes)
+        cache = KVCache(page_bytes(file.config, limits.kv_bytes), pages, root)
         seconds = time.monotonic() - started
         log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa, threads)
         return cls(file, tokenizer, model, cache, isa)
@@ -215,13 +217,15 @@ class Engine:
 _RATE_SAMPLE = 8  # tokens; fewer say nothing about the speed of reading
 
 
-def _limits(config: ModelConfig, options: EngineOptions) -> Limits:
-    context = options.context_length or min(config.context_length, DEFAULT_CONTEXT)
-    if context > config.context_length:
-        rule = f"at most the model's own {config.context_length}"
+def _limits(file: ModelFile, options: EngineOptions) -> Limits:
+    own = file.config.context_length
+    context = options.context_length or min(own, DEFAULT_CONTEXT)
+    if context > own:
+        rule = f"at most the model's own {own}"
         raise BadSetting(name="context_length", value=context, rule=rule)
-    tokens = options.prefill_chunk + options.max_sequences
-    return Limits(tokens, options.max_sequences, context, _KV_BYTES[options.kv_type])
+    tokens, virtual = options.prefill_chunk + options.max_sequences, virtual_tokens(file)
+    sequences, kv_bytes = options.max_sequences, _KV_BYTES[options.kv_type]
+    return Limits(tokens, sequences, context + virtual, kv_bytes, virtual)
 
 
 _KV_BYTES = {"f16": 2, "f32": 4}

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Segment:
-    """The tokens of one sequence in a step: they follow the `len(prefix.tokens)` it has cached.
+    """The tokens of one sequence in a step: they follow the `prefix.places` it has cached.
 
     `prefix.pages` must have room for them. `wants_logits`: of its last token.
     """
@@ -35,12 +35,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest step: tokens, sequences, positions of a sequence; bytes of a cached value."""
+    """The largest step: tokens, sequences, places of a sequence; bytes of a cached value."""
 
     tokens: int
     sequences: int
     context: int
     kv_bytes: int
+    virtual: int = 0  # the first of `context`: see engine.tuning
 
 
 class Model:
@@ -94,7 +95,7 @@ class Model:
     def _fill(self, segments: Sequence[Segment]) -> None:
         batch, token, units, outputs = self._batch, 0, 0, 0
         for index, segment in enumerate(segments):
-            first, count = len(segment.prefix.tokens), len(segment.tokens)
+            first, count = segment.prefix.places, len(segment.tokens)
             pages = segment.prefix.pages
             assert len(pages) * attention.PAGE >= first + count <= self.limits.context
             batch.pages[index, : len(pages)] = [page.address for page in pages]
@@ -232,7 +233,7 @@ def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
 def _kernel_model(
     config: ModelConfig, weights: Weights, limits: Limits, factors: RawTensor | None
 ) -> forward.Model:
-    cos, sin = rotary_tables(config, limits.context, factors)
+    cos, sin = rotary_tables(config, limits, factors)
     halves = config.rope is Rope.HALVES
     heads = attention.Heads(
         config.heads, config.kv_heads, config.head_dim, limits.kv_bytes, cos, sin, halves
@@ -244,17 +245,18 @@ def _kernel_model(
 
 
 def rotary_tables(
-    config: ModelConfig, positions: int, factors: RawTensor | None
+    config: ModelConfig, limits: Limits, factors: RawTensor | None
 ) -> tuple[Floats, Floats]:
-    """cos and sin of position * theta ** (-2i / rotary_dim), float32 [positions][rotary_dim / 2].
+    """cos and sin of position * theta ** (-2i / rotary_dim), float32 [places][rotary_dim / 2].
 
+    Position 0 is the first place after the virtual ones, whose keys are not rotated.
     `factors` divide the frequencies (Llama 3's long-context file tensor `rope_freqs`).
     """
     exponents = np.arange(0, config.rotary_dim, 2, dtype=np.float64) / config.rotary_dim
     frequencies = config.rope_theta**-exponents
     if factors is not None:
         frequencies = frequencies / unpack(factors.type, factors.data)
-    angles = np.outer(np.arange(positions), frequencies)
+    angles = np.outer(np.arange(limits.context) - limits.virtual, frequencies)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 

@@ -6,20 +6,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from engine.cache import KVCache, Prefix, page_bytes
+from engine.cache import KVCache, page_bytes
 from engine.kernels.dot import available_variants
 from engine.model import Limits, Model, Segment
 from engine.open import open_model_file
+from engine.tuning import tuned_prefix, virtual_tokens
 from engine.weights import pack_weights
 
 
-def logits(path: Path, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+def logits(path: Path, ids: Sequence[int], kv_bytes: int = 4) -> npt.NDArray[np.float32]:
     """Logits after each id: float32 [ids, vocabulary]."""
     file = open_model_file(path)
-    limits = Limits(tokens=len(ids), sequences=1, context=len(ids), kv_bytes=4)
+    virtual = virtual_tokens(file)
+    places = virtual + len(ids)
+    limits = Limits(len(ids), sequences=1, context=places, kv_bytes=kv_bytes, virtual=virtual)
     model = Model(file, pack_weights(file, 1, None), limits, available_variants()[0], 1)
-    cache = KVCache(page_bytes(file.config, 4), capacity=8)
-    prefix = Prefix()
+    cache = KVCache(page_bytes(file.config, kv_bytes), 8, tuned_prefix(file, kv_bytes))
+    prefix = cache.start(ids)
     cache.grow(prefix, len(ids))
     model.wake()
     rows = [model.step([Segment(prefix, [token], True)])[0].copy() for token in ids]

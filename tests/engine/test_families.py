@@ -124,10 +124,13 @@ def test_a_folder_of_transformers_gives_its_logits(
     library = Tokenizer.from_file(str(folder / "tokenizer.json"))
     for text in ("hello world", "he said: 1234\n\n", "你好"):
         assert tokenizer.encode(text) == library.encode(text).ids
-    assert tokenizer.special("<|user|>") == library.token_to_id("<|user|>")
-    assert tokenizer.is_special(library.token_to_id("<|endoftext|>"))
-    assert not tokenizer.is_special(library.token_to_id("<think>"))
-    assert library.token_to_id("<|endoftext|>") in tokenizer.stop_ids
+    end, user, think = map(library.token_to_id, ADDED)
+    assert tokenizer.special("<|user|>") == user
+    assert end is not None
+    assert think is not None
+    assert tokenizer.is_special(end)
+    assert not tokenizer.is_special(think)
+    assert end in tokenizer.stop_ids
 
 
 @pytest.mark.parametrize("name", list(TYPES))

@@ -64,6 +64,7 @@ class SamplingParams:
     max_new_tokens: int = 1024
     stop_ids: frozenset[int] = frozenset()  # besides the model's own end token
     stop: tuple[str, ...] = ()
+    ignore_eos: bool = False  # go on to max_new_tokens whatever the model says: for measuring
 
     def __post_init__(self) -> None:
         _range("temperature", self.temperature, 0.0, 100.0)

@@ -73,6 +73,11 @@ def packed_bytes(file: ModelFile) -> int:
     return sum(_aligned(size) for size in sizes)
 
 
+def file_bytes_per_step(file: ModelFile) -> int:
+    """Bytes, as they lie in the file, of the matrices that every step reads."""
+    return sum(matrix.raw.size for matrix in _matrices(file))
+
+
 def pack_weights(file: ModelFile, threads: int, listener: LoadListener | None) -> Weights:
     """Repack every tensor, reporting bytes of the file as they are done."""
     _check_columns(file)
@@ -130,7 +135,7 @@ class _Packer:
         self._listener = listener
         self._used = 0
         self._done = 0
-        self._total = sum(matrix.raw.size for matrix in _matrices(file))
+        self._total = file_bytes_per_step(file)
         self._started = time.monotonic()
 
     def _reserve(self, size: int) -> Bytes:

@@ -34,6 +34,7 @@ from engine.kernels.vector import (
     _read_bf16,
     _read_f16,
     _splat,
+    _store,
 )
 
 TILE = 8  # most tokens whose sums are held in registers; token vectors are stored by as many
@@ -122,7 +123,9 @@ def _plain(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Val
     return total
 
 
-VARIANTS: dict[str, Callable[..., ir.Value]] = {
+Dot4 = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value], ir.Value]
+
+VARIANTS: dict[str, Dot4] = {
     "avx512-vnni": _vpdpbusd_512,
     "avx-vnni": _vpdpbusd_256,
     "avx2": _pmaddwd,
@@ -136,6 +139,50 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "avx2": ("avx2",),
     "neon-dot": ("dotprod",),
     "plain": (),
+}
+
+
+# How a block of 32 k of 16 rows is packed (see formats.py): the names, then how each opens into
+# 8 registers of unsigned bytes, a group of 4 k in each.
+NIBBLES, NIBBLES_AND_BIT, NIBBLES_AND_PAIR, BYTES = range(4)
+
+
+def _nibbles(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+    groups = []
+    for pair in range(4):
+        both = _load(b, _offset(b, address, 64 * pair), V_I32, align=64)
+        groups.append(b.and_(both, _constant(0x0F0F0F0F)))
+        groups.append(b.and_(b.lshr(both, _constant(4)), _constant(0x0F0F0F0F)))
+    return groups
+
+
+def _moved(b: ir.IRBuilder, vector: ir.Value, left: int) -> ir.Value:
+    return b.shl(vector, _constant(left)) if left >= 0 else b.lshr(vector, _constant(-left))
+
+
+def _nibbles_and_bit(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+    plane = _load(b, _offset(b, address, 256), V_I32, align=64)
+    mask = _constant(0x10101010)
+    bits = [b.and_(_moved(b, plane, 4 - group), mask) for group in range(8)]
+    return [b.or_(*both) for both in zip(_nibbles(b, address), bits, strict=True)]
+
+
+def _nibbles_and_pair(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+    planes = [_load(b, _offset(b, address, at), V_I32, align=64) for at in (256, 320)]
+    mask = _constant(0x30303030)
+    bits = [b.and_(_moved(b, planes[g // 4], 4 - 2 * (g % 4)), mask) for g in range(8)]
+    return [b.or_(*both) for both in zip(_nibbles(b, address), bits, strict=True)]
+
+
+def _bytes(b: ir.IRBuilder, address: ir.Value) -> list[ir.Value]:
+    return [_load(b, _offset(b, address, 64 * group), V_I32, align=64) for group in range(8)]
+
+
+PACKINGS: dict[int, Callable[[ir.IRBuilder, ir.Value], list[ir.Value]]] = {
+    NIBBLES: _nibbles,
+    NIBBLES_AND_BIT: _nibbles_and_bit,
+    NIBBLES_AND_PAIR: _nibbles_and_pair,
+    BYTES: _bytes,
 }
 
 
@@ -170,11 +217,35 @@ def lane_sums(_typing: Any, tile: Any, token: Any) -> Any:
     return F32(tile, types.int64), codegen
 
 
+def _accumulate(
+    b: ir.IRBuilder, dot4: Dot4, sums: ir.Value, groups: list[ir.Value], dm: ir.Value, xs: ir.Value
+) -> ir.Value:
+    """sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]."""
+    width = sums.type.count
+    values, scale, total = (b.extract_value(xs, i) for i in range(3))
+    dots = [ir.Constant(V_I32, None)] * width
+    for group, w in enumerate(groups):
+        for token in range(width):
+            four = _load(b, _offset(b, values, 4 * (TILE * group + token)), I32T)
+            dots[token] = dot4(b, dots[token], w, _splat(b, four))
+    d, m = b.extract_value(dm, 0), b.extract_value(dm, 1)
+    for token in range(width):
+        x_scale = _splat(b, _load(b, _offset(b, scale, 4 * token), F32T))
+        x_sum = _splat(b, _load(b, _offset(b, total, 4 * token), F32T))
+        old = _fma(b, m, x_sum, b.extract_value(sums, token))
+        new = _fma(b, b.sitofp(dots[token], V_F32), b.fmul(d, x_scale), old)
+        sums = b.insert_value(sums, new, token)
+    return sums
+
+
+_PAIR, _TRIPLE = types.UniTuple(F32, 2), types.UniTuple(types.int64, 3)
+
+
 @intrinsic(prefer_literal=True)
 def add_quantized(
     _typing: Any, isa: Any, tile: Any, weights: Any, scales: Any, x: Any, groups: Any
 ) -> Any:
-    """Add one block of 4 * `groups` k to every token's sums.
+    """Add one opened block of 4 * `groups` k to every token's sums.
 
     `weights`: address of `groups` x 64 bytes (16 rows x 4 k, unsigned). `scales`: (d, m), a pair
     of F32 with the rows' scales and minima. `x`: addresses of TILE tokens' int8 values [groups][8
@@ -183,28 +254,62 @@ def add_quantized(
     sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]
     """
     assert isinstance(isa, IsaType)
-    width, dot4 = tile.count, VARIANTS[isa.variant]
 
     def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
         _, sums, address, dm, xs, _ = args
-        values, scale, total = (b.extract_value(xs, i) for i in range(3))
-        dots = [ir.Constant(V_I32, None)] * width
-        for group in range(groups.literal_value):
-            w = _load(b, _offset(b, address, 64 * group), V_I32, align=64)
-            for token in range(width):
-                four = _load(b, _offset(b, values, 4 * (TILE * group + token)), I32T)
-                dots[token] = dot4(b, dots[token], w, _splat(b, four))
-        d, m = b.extract_value(dm, 0), b.extract_value(dm, 1)
-        for token in range(width):
-            x_scale = _splat(b, _load(b, _offset(b, scale, 4 * token), F32T))
-            x_sum = _splat(b, _load(b, _offset(b, total, 4 * token), F32T))
-            old = _fma(b, m, x_sum, b.extract_value(sums, token))
-            new = _fma(b, b.sitofp(dots[token], V_F32), b.fmul(d, x_scale), old)
-            sums = b.insert_value(sums, new, token)
+        count = groups.literal_value
+        opened = [_load(b, _offset(b, address, 64 * g), V_I32, align=64) for g in range(count)]
+        return _accumulate(b, VARIANTS[isa.variant], sums, opened, dm, xs)
+
+    return tile(isa, tile, types.int64, _PAIR, _TRIPLE, groups), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_packed(
+    _typing: Any, isa: Any, tile: Any, packing: Any, weights: Any, scales: Any, x: Any
+) -> Any:
+    """As `add_quantized` for one block of 32 k still packed, opened in registers on the way."""
+    assert isinstance(isa, IsaType)
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        _, sums, _, address, dm, xs = args
+        opened = PACKINGS[packing.literal_value](b, address)
+        return _accumulate(b, VARIANTS[isa.variant], sums, opened, dm, xs)
+
+    return tile(isa, tile, packing, types.int64, _PAIR, _TRIPLE), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_packed_halves(
+    _typing: Any, isa: Any, tile: Any, packing: Any, weights: Any, scales: Any, x: Any
+) -> Any:
+    """As `add_packed` with scales for each 16 k: `scales` and `x` are pairs, one a half."""
+    assert isinstance(isa, IsaType)
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        _, sums, _, address, dms, xss = args
+        opened = PACKINGS[packing.literal_value](b, address)
+        for half in range(2):
+            dm, xs = b.extract_value(dms, half), b.extract_value(xss, half)
+            groups = opened[4 * half : 4 * half + 4]
+            sums = _accumulate(b, VARIANTS[isa.variant], sums, groups, dm, xs)
         return sums
 
-    pair, triple = types.UniTuple(F32, 2), types.UniTuple(types.int64, 3)
-    return tile(isa, tile, types.int64, pair, triple, groups), codegen
+    pairs, triples = types.UniTuple(_PAIR, 2), types.UniTuple(_TRIPLE, 2)
+    return tile(isa, tile, packing, types.int64, pairs, triples), codegen
+
+
+@intrinsic(prefer_literal=True)
+def open_block(_typing: Any, packing: Any, source: Any, target: Any) -> Any:
+    """Write one packed block of 32 k as 8 x 64 plain unsigned bytes."""
+
+    def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        _, address, out = args
+        for group, value in enumerate(PACKINGS[packing.literal_value](b, address)):
+            _store(b, value, _offset(b, out, 64 * group))
+        return context.get_dummy_value()
+
+    return types.void(packing, types.int64, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)

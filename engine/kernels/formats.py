@@ -20,15 +20,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from engine.kernels.dot import NIBBLES, NIBBLES_AND_BIT, NIBBLES_AND_PAIR, open_block
 from engine.kernels.vector import (
     load_bf16,
     load_f16,
     load_f32,
     load_i8,
-    load_i32,
     load_u8,
     splat_f32,
-    splat_i32,
     store,
 )
 from engine.quants import QuantType
@@ -93,70 +92,78 @@ def unit_bytes(kind: int) -> int:
 # --- opening ------------------------------------------------------------------------------------
 
 
-@njit
-def _open_nibbles(source: int, target: int) -> None:
-    low = splat_i32(0x0F0F0F0F)
-    four = splat_i32(4)
-    for pair in range(4):
-        both = load_i32(source + 64 * pair)
-        store(target + 128 * pair, both & low)
-        store(target + 128 * pair + 64, (both >> four) & low)
+# Scales of a chunk: `outer_*` reads what its blocks share, `inner_*` a block's own (d, m).
 
 
 @njit
-def _open_fifth_bits(source: int, target: int) -> None:
-    plane = load_i32(source)
-    one = splat_i32(0x01010101)
-    for group in range(8):
-        bit = ((plane >> splat_i32(group)) & one) << splat_i32(4)
-        store(target + 64 * group, load_i32(target + 64 * group) | bit)
+def no_outer(_scales: int) -> int:
+    return 0
 
 
 @njit
-def _open_two_bits(source: int, target: int) -> None:
-    three = splat_i32(0x03030303)
-    for group in range(8):
-        plane = load_i32(source + 64 * (group // 4))
-        bits = ((plane >> splat_i32(2 * (group % 4))) & three) << splat_i32(4)
-        store(target + 64 * group, load_i32(target + 64 * group) | bits)
-
-
-@njit
-def _open_scales(scales: int, blocks: int, offset: float, d: int, m: int) -> None:
+def _inner_by(scales: int, block: int, offset: float) -> Any:
     """One f16 scale a block; the minimum is -offset scales."""
-    minus = splat_f32(np.float32(-offset))
-    for block in range(blocks):
-        scale = load_f16(scales + 32 * block)
-        store(d + 64 * block, scale)
-        store(m + 64 * block, scale * minus)
+    d = load_f16(scales + 32 * block)
+    return d, d * splat_f32(np.float32(-offset))
 
 
 @njit
-def _open_scales_minima(scales: int, blocks: int, d: int, m: int) -> None:
-    for block in range(blocks):
-        store(d + 64 * block, load_f16(scales + 64 * block))
-        store(m + 64 * block, load_f16(scales + 64 * block + 32))
+def inner_by_8(scales: int, block: int, _outer: int) -> Any:
+    return _inner_by(scales, block, 8.0)
 
 
 @njit
-def _open_k_scales(scales: int, d: int, m: int) -> None:
+def inner_by_16(scales: int, block: int, _outer: int) -> Any:
+    return _inner_by(scales, block, 16.0)
+
+
+@njit
+def inner_by_128(scales: int, block: int, _outer: int) -> Any:
+    return _inner_by(scales, block, 128.0)
+
+
+@njit
+def inner_with_minima(scales: int, block: int, _outer: int) -> Any:
+    """Two f16 a block."""
+    return load_f16(scales + 64 * block), load_f16(scales + 64 * block + 32)
+
+
+@njit
+def outer_k(scales: int) -> Any:
     """A superblock: 8 x 16 scale bytes, 8 x 16 minimum bytes, f16 d, f16 dmin."""
-    outer = load_f16(scales + 256)
-    outer_min = splat_f32(np.float32(0)) - load_f16(scales + 288)
-    for block in range(8):
-        store(d + 64 * block, outer * load_u8(scales + 16 * block))
-        store(m + 64 * block, outer_min * load_u8(scales + 128 + 16 * block))
+    return load_f16(scales + 256), splat_f32(np.float32(0)) - load_f16(scales + 288)
 
 
 @njit
-def _open_q6_scales(scales: int, d: int, m: int) -> None:
+def inner_k(scales: int, block: int, outer: Any) -> Any:
+    d = outer[0] * load_u8(scales + 16 * block)
+    return d, outer[1] * load_u8(scales + 128 + 16 * block)
+
+
+@njit
+def outer_q6(scales: int) -> Any:
     """A superblock: 16 x 16 signed scale bytes (one per 16 k), f16 d; quants are offset by 32."""
-    outer = load_f16(scales + 256)
-    minus = splat_f32(np.float32(-32))
-    for half in range(16):
-        scale = outer * load_i8(scales + 16 * half)
-        store(d + 64 * half, scale)
-        store(m + 64 * half, scale * minus)
+    return load_f16(scales + 256)
+
+
+@njit
+def inner_q6(scales: int, half: int, outer: Any) -> Any:
+    d = outer * load_i8(scales + 16 * half)
+    return d, d * splat_f32(np.float32(-32))
+
+
+@njit
+def _block_scales(kind: int, scales: int, block: int) -> Any:
+    """(d, m) of block number `block` of a chunk; not for Q6_K, which has them by halves."""
+    if kind == Q4_0:
+        return inner_by_8(scales, block, 0)
+    if kind == Q5_0:
+        return inner_by_16(scales, block, 0)
+    if kind == Q8_0:
+        return inner_by_128(scales, block, 0)
+    if kind in (Q4_1, Q5_1):
+        return inner_with_minima(scales, block, 0)
+    return inner_k(scales, block, outer_k(scales))
 
 
 @njit
@@ -167,30 +174,25 @@ def open_blocks(kind: int, quants: int, scales: int, blocks: int, room: Any) -> 
     has a scale per 16 k). K types come in whole chunks.
     """
     out, d, m = room
+    if kind == Q6_K:
+        for half in range(2 * blocks):
+            pair = inner_q6(scales, half, outer_q6(scales))
+            store(d + 64 * half, pair[0])
+            store(m + 64 * half, pair[1])
+    else:
+        for block in range(blocks):
+            pair = _block_scales(kind, scales, block)
+            store(d + 64 * block, pair[0])
+            store(m + 64 * block, pair[1])
     if kind == Q8_0:
-        _open_scales(scales, blocks, 128.0, d, m)
         return quants
-    if kind in (Q4_0, Q4_1, Q4_K):
-        for block in range(blocks):
-            _open_nibbles(quants + 256 * block, out + 512 * block)
-    elif kind == Q6_K:
-        for block in range(blocks):
-            _open_nibbles(quants + 384 * block, out + 512 * block)
-            _open_two_bits(quants + 384 * block + 256, out + 512 * block)
-    else:
-        for block in range(blocks):
-            _open_nibbles(quants + 320 * block, out + 512 * block)
-            _open_fifth_bits(quants + 320 * block + 256, out + 512 * block)
-    if kind == Q4_0:
-        _open_scales(scales, blocks, 8.0, d, m)
-    elif kind == Q5_0:
-        _open_scales(scales, blocks, 16.0, d, m)
-    elif kind in (Q4_1, Q5_1):
-        _open_scales_minima(scales, blocks, d, m)
-    elif kind == Q6_K:
-        _open_q6_scales(scales, d, m)
-    else:
-        _open_k_scales(scales, d, m)
+    for block in range(blocks):
+        if kind == Q6_K:
+            open_block(NIBBLES_AND_PAIR, quants + 384 * block, out + 512 * block)
+        elif kind in (Q5_0, Q5_1, Q5_K):
+            open_block(NIBBLES_AND_BIT, quants + 320 * block, out + 512 * block)
+        else:
+            open_block(NIBBLES, quants + 256 * block, out + 512 * block)
     return out
 
 

@@ -1,8 +1,8 @@
 """Matrix products: packed weights times a batch of token vectors.
 
-A thread takes some panels at a time. For a few tokens (decode) it opens 256 columns of a panel at
-a time and adds them to every token's sums; for many (prefill) it opens the whole panel once into
-its own scratch and walks the tokens in tiles of 8 over it. Both add in the same order.
+A thread takes some panels at a time. For a few tokens (decode) it opens each block in registers on
+its way from memory; for many (prefill) it opens the whole panel once into its own scratch and
+walks the tokens over it in tiles of 8. Both add in the same order, so they give the same bits.
 """
 
 from collections import namedtuple
@@ -10,8 +10,43 @@ from typing import Any
 
 from numba import njit
 
-from engine.kernels.dot import TILE, add_float, add_quantized, lane_sums, zeros
-from engine.kernels.formats import BF16, CHUNK, F16, F32, Q6_K, open_blocks
+from engine.kernels.dot import (
+    BYTES,
+    NIBBLES,
+    NIBBLES_AND_BIT,
+    NIBBLES_AND_PAIR,
+    TILE,
+    add_float,
+    add_packed,
+    add_packed_halves,
+    add_quantized,
+    lane_sums,
+    zeros,
+)
+from engine.kernels.formats import (
+    BF16,
+    CHUNK,
+    F16,
+    F32,
+    Q4_0,
+    Q4_1,
+    Q4_K,
+    Q5_0,
+    Q5_1,
+    Q5_K,
+    Q6_K,
+    Q8_0,
+    inner_by_8,
+    inner_by_16,
+    inner_by_128,
+    inner_k,
+    inner_q6,
+    inner_with_minima,
+    no_outer,
+    open_blocks,
+    outer_k,
+    outer_q6,
+)
 from engine.kernels.team import take
 from engine.kernels.vector import load_f32, prefetch, store
 
@@ -28,49 +63,108 @@ _AHEAD = 1536  # bytes of a weight stream to ask for before they are needed
 
 
 @njit
-def _add_chunk(isa: Any, tile: Any, kind: int, opened: Any, x: Any, where: Any) -> Any:
-    """Add `blocks` opened blocks; `where` = (first token of a tile, first block, blocks)."""
-    quants, d, m = opened
-    token, first, blocks = where
-    x_quants = x.quants + token * x.k + 256 * first
-    x_scale = x.scales + token * (x.k // 8) + 32 * first
-    if kind == Q6_K:
-        x_sum = x.sums16 + token * (x.k // 4) + 64 * first
-        for half in range(2 * blocks):
-            at = (x_quants + 128 * half, x_scale + 32 * (half // 2), x_sum + 32 * half)
-            dm = (load_f32(d + 64 * half), load_f32(m + 64 * half))
-            tile = add_quantized(isa, tile, quants + 256 * half, dm, at, 4)
-    else:
-        x_sum = x.sums32 + token * (x.k // 8) + 32 * first
-        for block in range(blocks):
-            at = (x_quants + 256 * block, x_scale + 32 * block, x_sum + 32 * block)
-            dm = (load_f32(d + 64 * block), load_f32(m + 64 * block))
-            tile = add_quantized(isa, tile, quants + 512 * block, dm, at, 8)
-    return tile
+def _token_block(x: Any, token: int, block: int) -> Any:
+    """Addresses of a tile's quants, scales and sums for one block of 32 k."""
+    by_block = token * (x.k // 8) + 32 * block
+    return x.quants + token * x.k + 256 * block, x.scales + by_block, x.sums32 + by_block
 
 
 @njit
-def _stream_panel(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int, room: Any) -> Any:
-    """Open a panel chunk by chunk and add each to the tile at once."""
-    kind, blocks = w[KIND], w[COLUMNS] // 32
+def _token_halves(x: Any, token: int, block: int) -> Any:
+    """As `_token_block`, for each 16 k of the block."""
+    quants, scales, _ = _token_block(x, token, block)
+    sums = x.sums16 + token * (x.k // 4) + 64 * block
+    return (quants, scales, sums), (quants + 128, scales, sums + 32)
+
+
+def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inner: Any) -> Any:
+    """The decode kernel of one packed type: open in registers, add, forget."""
+
+    @njit
+    def stream(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
+        blocks = w[COLUMNS] // 32
+        quants = w[ADDRESS] + panel * w[PANEL]
+        scales = quants + blocks * quants_bytes
+        for first in range(0, blocks, CHUNK):
+            shared = outer(scales)
+            for block in range(min(CHUNK, blocks - first)):
+                for line in range(0, quants_bytes, 64):
+                    prefetch(quants + _AHEAD + line)
+                dm = inner(scales, block, shared)
+                x_block = _token_block(x, token, first + block)
+                tile = add_packed(isa, tile, packing, quants, dm, x_block)
+                quants += quants_bytes
+            scales += chunk_bytes
+        return tile
+
+    return stream
+
+
+@njit
+def _stream_q6_k(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
+    """As `_streamer`'s, for the type that has a scale per 16 k."""
+    blocks = w[COLUMNS] // 32
     quants = w[ADDRESS] + panel * w[PANEL]
-    scales = quants + blocks * w[BLOCK_BYTES]
-    step = CHUNK * w[BLOCK_BYTES]
+    scales = quants + blocks * 384
     for first in range(0, blocks, CHUNK):
-        count = min(CHUNK, blocks - first)
-        for line in range(0, step, 64):
-            prefetch(quants + _AHEAD + line)
-        opened = open_blocks(kind, quants, scales, count, room)
-        tile = _add_chunk(isa, tile, kind, (opened, room[1], room[2]), x, (token, first, count))
-        quants += step
-        scales += w[UNIT_BYTES]
+        outer = outer_q6(scales)
+        for block in range(CHUNK):
+            for line in range(0, 384, 64):
+                prefetch(quants + _AHEAD + line)
+            dms = (inner_q6(scales, 2 * block, outer), inner_q6(scales, 2 * block + 1, outer))
+            halves = _token_halves(x, token, first + block)
+            tile = add_packed_halves(isa, tile, NIBBLES_AND_PAIR, quants, dms, halves)
+            quants += 384
+        scales += 288
     return tile
+
+
+_stream_q4_0 = _streamer(NIBBLES, 256, 256, no_outer, inner_by_8)
+_stream_q4_1 = _streamer(NIBBLES, 256, 512, no_outer, inner_with_minima)
+_stream_q5_0 = _streamer(NIBBLES_AND_BIT, 320, 256, no_outer, inner_by_16)
+_stream_q5_1 = _streamer(NIBBLES_AND_BIT, 320, 512, no_outer, inner_with_minima)
+_stream_q8_0 = _streamer(BYTES, 512, 256, no_outer, inner_by_128)
+_stream_q4_k = _streamer(NIBBLES, 256, 320, outer_k, inner_k)
+_stream_q5_k = _streamer(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k)
+
+
+@njit
+def _stream_panel(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
+    kind = w[KIND]
+    if kind == Q4_0:
+        return _stream_q4_0(isa, tile, w, panel, x, token)
+    if kind == Q4_1:
+        return _stream_q4_1(isa, tile, w, panel, x, token)
+    if kind == Q5_0:
+        return _stream_q5_0(isa, tile, w, panel, x, token)
+    if kind == Q5_1:
+        return _stream_q5_1(isa, tile, w, panel, x, token)
+    if kind == Q8_0:
+        return _stream_q8_0(isa, tile, w, panel, x, token)
+    if kind == Q4_K:
+        return _stream_q4_k(isa, tile, w, panel, x, token)
+    if kind == Q5_K:
+        return _stream_q5_k(isa, tile, w, panel, x, token)
+    return _stream_q6_k(isa, tile, w, panel, x, token)
 
 
 @njit
 def _add_panel(isa: Any, tile: Any, w: Any, opened: Any, x: Any, token: int) -> Any:
     """Add a whole opened panel to a tile."""
-    return _add_chunk(isa, tile, w[KIND], opened, x, (token, 0, w[COLUMNS] // 32))
+    quants, d, m = opened
+    if w[KIND] == Q6_K:
+        for block in range(w[COLUMNS] // 32):
+            halves = _token_halves(x, token, block)
+            for half in range(2):
+                at = 64 * (2 * block + half)
+                dm = (load_f32(d + at), load_f32(m + at))
+                tile = add_quantized(isa, tile, quants + 4 * at, dm, halves[half], 4)
+    else:
+        for block in range(w[COLUMNS] // 32):
+            dm = (load_f32(d + 64 * block), load_f32(m + 64 * block))
+            at = _token_block(x, token, block)
+            tile = add_quantized(isa, tile, quants + 512 * block, dm, at, 8)
+    return tile
 
 
 @njit
@@ -106,12 +200,12 @@ def _write_tile(tile: Any, w: Any, panel: int, y: Any, where: Any) -> None:
 
 @njit
 def _few_tokens(isa: Any, tile: Any, w: Any, panel: int, x: Any, y: Any, where: Any) -> None:
-    token, _, room = where
+    token = where[0]
     if w[BLOCK_BYTES] == 0:
         tile = _float_panel(tile, w, panel, x, token)
     else:
-        tile = _stream_panel(isa, tile, w, panel, x, token, room)
-    _write_tile(tile, w, panel, y, where[:2])
+        tile = _stream_panel(isa, tile, w, panel, x, token)
+    _write_tile(tile, w, panel, y, where)
 
 
 @njit
@@ -165,12 +259,12 @@ def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) 
             return
         for panel in range(first, min(first + chunk, panels)):
             if tokens == 1:
-                _few_tokens(isa, zeros(1), w, panel, x, y, (0, 1, room))
+                _few_tokens(isa, zeros(1), w, panel, x, y, (0, 1))
             elif tokens == 2:
-                _few_tokens(isa, zeros(2), w, panel, x, y, (0, 2, room))
+                _few_tokens(isa, zeros(2), w, panel, x, y, (0, 2))
             elif tokens <= 4:
-                _few_tokens(isa, zeros(4), w, panel, x, y, (0, tokens, room))
+                _few_tokens(isa, zeros(4), w, panel, x, y, (0, tokens))
             elif tokens <= TILE:
-                _few_tokens(isa, zeros(8), w, panel, x, y, (0, tokens, room))
+                _few_tokens(isa, zeros(8), w, panel, x, y, (0, tokens))
             else:
                 _many_tokens(isa, w, panel, x, y, tokens, room)

@@ -56,8 +56,10 @@ def random_blocks(kind: QuantType, rows: int, k: int, seed: int = 0) -> Bytes:
     if kind is QuantType.BF16:
         return (values.view(np.uint32) >> 16).astype(np.uint16).reshape(-1).view(np.uint8)
     if int(kind) in FLOATS:
-        return values.astype(np.float16 if kind is QuantType.F16 else np.float32).reshape(-1).view(
-            np.uint8
+        return (
+            values.astype(np.float16 if kind is QuantType.F16 else np.float32)
+            .reshape(-1)
+            .view(np.uint8)
         )
     size = row_bytes(kind, 256 if kind in K_TYPES else 32)
     blocks = rng.integers(0, 256, (rows * row_bytes(kind, k) // size, size), dtype=np.uint8)
@@ -213,9 +215,18 @@ def dot_tile(isa: Any, weights: int, x: Any, out: int) -> None:
         store(out + 64 * token, lane_sums(tile, token))
 
 
+@njit
+def _labour(x: int) -> int:
+    """Some microseconds, so that threads overlap and are interrupted between take and mark."""
+    for _ in range(5000):
+        x = (x * 1103515245 + 12345) & 0x7FFFFFFF
+    return x
+
+
 @njit(nogil=True)
-def work_in_phases(control: Any, threads: int, done: Any, wrong: Any, thread: int) -> None:
+def work_in_phases(control: Any, threads: int, done: Any, wrong: Any, thread: int) -> int:
     """Each phase marks its pieces; behind a barrier all must see all of them, marked once."""
+    effort = 0
     phases, pieces = done.shape
     for phase in range(phases):
         while True:
@@ -223,11 +234,13 @@ def work_in_phases(control: Any, threads: int, done: Any, wrong: Any, thread: in
             if first >= pieces:
                 break
             for piece in range(first, min(first + 3, pieces)):
+                effort = _labour(effort)
                 done[phase, piece] += 1
         team.barrier(control, threads)
         for piece in range(pieces):
             if done[phase, piece] != 1:
                 wrong[thread] += 1
+    return effort
 
 
 @njit(nogil=True)

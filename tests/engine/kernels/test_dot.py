@@ -125,4 +125,3 @@ def test_a_processor_that_nothing_is_known_of_runs_the_plain_variant(
 
 def test_every_variant_is_tested_for_its_own_processor() -> None:
     assert TARGETS.keys() == VARIANTS.keys()
-

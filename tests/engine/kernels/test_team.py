@@ -10,7 +10,7 @@ from kernel_memory import follow_steps, lead_steps, work_in_phases
 from engine.kernels import team
 
 
-def run(threads: int, work: Callable[[int], None]) -> None:
+def run(threads: int, work: Callable[[int], object]) -> None:
     """Run `work(thread)` on so many threads at once."""
     members = [threading.Thread(target=work, args=(index,)) for index in range(threads)]
     for member in members:
@@ -23,7 +23,7 @@ def run(threads: int, work: Callable[[int], None]) -> None:
 def test_every_piece_is_done_once_and_no_phase_begins_before_the_last_has_ended(
     threads: int,
 ) -> None:
-    phases, pieces = 200, 100
+    phases, pieces = 200, 20
     control = np.zeros(team.COUNTERS + phases, np.int64)
     done = np.zeros((phases, pieces), np.int64)
     wrong = np.zeros(threads, np.int64)

@@ -21,7 +21,7 @@ from assistant.loading import (
     Ready,
     Starting,
 )
-from assistant.markdown import showable
+from assistant.markdown import literal, showable
 from assistant.messages import Ended, Message, Role
 from assistant.narration import Stage, cut_reason, dropped, figures, prefill, stage
 from assistant.server import MIDDLEWARE, ROUTES
@@ -61,6 +61,7 @@ __all__ = [
     "figures",
     "install",
     "instance",
+    "literal",
     "prefill",
     "say",
     "showable",

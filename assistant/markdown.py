@@ -14,22 +14,22 @@ import re
 
 # Fenced blocks (also one that is still open), then inline code on one line.
 CODE = re.compile(
-    r"^(?P<indent>[ \t]*)(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})[^\n]*"
+    r"^(?P<indent>[ \t]*)(?P<fence>`{3,}+(?=[^`\n]*$)|~{3,}+)[^\n]*"
     r"(?:\n(?s:.*?)(?:^[ \t]*(?P=fence)[`~]*[ \t]*$|\Z)|\Z)"
-    r"|(?<![`\\])(?P<ticks>`+)(?!`)[^\n]+?(?<!`)(?P=ticks)(?!`)",
+    r"|(?<![`\\])(?P<ticks>`++)[^\n]+?(?<!`)(?P=ticks)(?!`)",
     re.MULTILINE,
 )
-BLOCK = re.compile(
-    r"^(?P<indent>[ \t]*)(?<!\\)\\\[(?P<body>[^$]+?)\\\][ \t]*$", re.MULTILINE | re.DOTALL
-)
-INLINE_BLOCK = re.compile(r"(?<!\\)\\\[(?P<body>[^$]+?)\\\]")
-INLINE = re.compile(r"(?<!\\)\\\((?P<body>[^$]+?)\\\)")
+# A body holds no opening of its own kind, so that a text full of them is still read in one go.
+DISPLAY = r"(?<!\\)\\\[(?P<body>(?:(?!(?<!\\)\\\[)[^$])+?)\\\]"
+BLOCK = re.compile(rf"^(?P<indent>[ \t]*){DISPLAY}[ \t]*$", re.MULTILINE)
+INLINE_BLOCK = re.compile(DISPLAY)
+INLINE = re.compile(r"(?<!\\)\\\((?P<body>(?:(?!(?<!\\)\\\()[^$])+?)\\\)")
 # What is a formula already, by pandoc's rule: no blank inside the dollars, no digit behind.
 FORMULA = re.compile(
     r"(?P<escaped>\\.)|\$\$[^$]+?\$\$|\$(?=[^\s$])(?:[^$\n\\]|\\.)+?(?<=\S)\$(?!\d)|(?P<lone>\$)",
     re.DOTALL,
 )
-INFO = re.compile(r"(?P<fence>`{3,}|~{3,})(?P<info>[^`~\n]+)")
+INFO = re.compile(r"(?<![`~])(?P<fence>`{3,}+|~{3,}+)(?P<info>[^`~\n]+)")
 IMAGE = re.compile(r"(?P<escaped>\\.)|!(?=\[)", re.DOTALL)
 ACTS = re.compile(
     r"(?P<escaped>\\.)|!(?=\[)|<(?=[a-zA-Z!/?])|(?<!\w):(?=:|[a-z]+(?:-[a-z]+)*\[)", re.DOTALL
@@ -45,6 +45,11 @@ def showable(text: str) -> str:
         parts += [_prose(text[end : code.start()]), _code(code)]
         end = code.end()
     return "".join([*parts, _prose(text[end:])])
+
+
+def literal(text: str) -> str:
+    """`text` as it is: for what is no Markdown, such as an error with a path in it."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:&])", r"\\\1", text)
 
 
 def _fence(found: re.Match[str]) -> str:

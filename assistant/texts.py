@@ -107,7 +107,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "Or start with: MODEL=/path/to/model.gguf streamlit run streamlit_app.py",
     ),
     "open_model": _pair("加载此文件", "Load this file"),
-    "try_again": _pair("再试一次下载", "Try the download again"),
+    "fetch_starter": _pair("下载入门模型", "Fetch the starter model"),
     "prefill": _pair("正在阅读：{done}/{total} 词元", "Reading: {done}/{total} tokens"),
     "thinking": _pair("正在准备…", "Getting ready…"),
     "stats": _pair(

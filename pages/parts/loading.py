@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from assistant import Failed, Language, ModelState, Ready, instance, say, stage, text
+from assistant import Failed, Language, ModelState, Ready, instance, literal, say, stage, text
 from pages.parts import session
 
 EVERY = 0.5  # seconds between two looks
@@ -32,18 +32,16 @@ def draw_progress(language: Language) -> None:
 
 def draw_failure(state: Failed, language: Language) -> None:
     st.title(text(language, "model_failed"))
-    st.error(say(state.error, language), icon=":material/error:")
+    st.error(literal(say(state.error, language)), icon=":material/error:")
     with st.form("model", border=False):
-        path = st.text_input(
-            text(language, "model_path"), help=text(language, "model_path_hint"), key="model_path"
-        )
+        path = st.text_input(text(language, "model_path"), key="model_path")
         submitted = st.form_submit_button(
             text(language, "open_model"), icon=":material/folder_open:", key="open_model"
         )
     st.caption(text(language, "model_path_hint"))
     if submitted and path:
         open_model(Path(path).expanduser())
-    if st.button(text(language, "try_again"), icon=":material/download:", key="try_again"):
+    if st.button(text(language, "fetch_starter"), icon=":material/download:", key="fetch_starter"):
         open_model(None)
 
 

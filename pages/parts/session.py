@@ -11,6 +11,7 @@ from assistant import (
     Language,
     UnknownConversation,
     instance,
+    literal,
     say,
 )
 
@@ -48,4 +49,4 @@ def attempt(action: Callable[..., object], *arguments: object) -> None:
 def draw_problem(language: Language) -> None:
     problem = st.session_state.get("problem")
     if problem is not None:
-        st.error(say(problem, language), icon=":material/error:")
+        st.error(literal(say(problem, language)), icon=":material/error:")

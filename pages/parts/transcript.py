@@ -13,6 +13,7 @@ from assistant import (
     dropped,
     figures,
     instance,
+    literal,
     prefill,
     showable,
     text,
@@ -56,7 +57,7 @@ def draw_ended(ended: Ended, language: Language) -> None:
     """Why the answer was cut, if it was, and its figures."""
     why, numbers = cut_reason(ended, language), figures(ended, language)
     if ended.error is not None:
-        st.error(why, icon=":material/error:")
+        st.error(literal(why), icon=":material/error:")
         why = ""
     if why or numbers:
         st.caption(" · ".join(filter(None, (why, numbers))))

@@ -1,5 +1,6 @@
 """The chat page on the scripted engine, without a browser."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -70,6 +71,11 @@ class Page:
             (message.name, " | ".join(part.value for part in [*message.text, *message.markdown]))
             for message in self.app.chat_message
         ]
+
+    def problem(self) -> str:
+        """The one error on the page, as it reads."""
+        [error] = self.app.error
+        return re.sub(r"\\(.)", r"\1", error.value)
 
     def small_print(self) -> str:
         return " | ".join(caption.value for caption in self.app.caption)
@@ -194,9 +200,8 @@ def test_what_is_too_long_is_refused_with_both_lengths_and_stays_in_the_box(
 ) -> None:
     page = Page(assistant_on(FakeEngine("ok", context_length=100), tmp_path))
     page.ask("x" * 200)
-    [error] = page.app.error
-    assert "219 tokens" in error.value
-    assert "100" in error.value
+    assert "219 tokens" in page.problem()
+    assert "100" in page.problem()
     assert page.app.chat_input[0].proto.value == "x" * 200
     assert page.said() == []
     page.ask("short")
@@ -209,7 +214,7 @@ def test_a_question_asked_while_another_is_answered_stays_in_the_box(open_page: 
     page = open_page(FakeEngine())
     page.ask("Hi")
     page.ask("Me too")
-    assert "still being written" in page.app.error[0].value
+    assert "still being written" in page.problem()
     assert page.app.chat_input[0].proto.value == "Me too"
     assert page.said()[0] == ("user", "Hi")
 
@@ -222,7 +227,7 @@ def test_an_answer_that_broke_off_keeps_its_text_and_says_why(open_page: OpenPag
     fake.generations[0].fail(EngineClosed())
     page.settle()
     assert page.said()[-1] == ("assistant", "Hal")
-    assert page.app.error[0].value == f"Broken off: {EngineClosed()}"
+    assert page.problem() == f"Broken off: {EngineClosed()}"
 
 
 def test_the_sidebar_sets_how_the_model_is_asked(open_page: OpenPage) -> None:
@@ -265,7 +270,7 @@ def test_the_language_can_come_with_the_address(tmp_path: Path) -> None:
 def test_an_address_that_is_gone_opens_a_new_conversation_and_says_so(tmp_path: Path) -> None:
     page = Page(assistant_on(FakeEngine("ok"), tmp_path), c="gone")
     assert page.app.query_params["c"] != ["gone"]
-    assert "is gone" in page.app.error[0].value
+    assert "is gone" in page.problem()
 
 
 def test_images_that_a_model_writes_are_not_drawn(open_page: OpenPage) -> None:
@@ -323,9 +328,8 @@ def wait(behind: Assistant) -> None:
 
 def test_without_a_model_the_page_says_where_it_looked_and_takes_a_path(tmp_path: Path) -> None:
     page = Page(failed(tmp_path, FakeEngine("ok")))
-    message = page.app.error[0].value
-    assert "no network" in message
-    assert "hub, pip" in message
+    assert "no network" in page.problem()
+    assert "hub, pip" in page.problem()
     assert "MODEL=" in page.small_print()
     file = tmp_path / "mine.gguf"
     file.touch()
@@ -344,7 +348,7 @@ def test_a_path_that_leads_nowhere_is_said_and_another_can_be_typed(tmp_path: Pa
     page.click("open_model")
     wait(page.behind)
     page.run()
-    assert "nowhere.gguf" in page.app.error[0].value
+    assert "nowhere.gguf" in page.problem()
     assert page.app.text_input(key="model_path")
 
 

@@ -37,6 +37,7 @@ _SAFETENSORS, _PICKLED = "model*.safetensors", "pytorch_model*.bin"
 _MODELSCOPE = "https://www.modelscope.cn"
 _MAX_SMALL = 1 << 28
 _TIMEOUT = httpx2.Timeout(30, connect=5)
+_HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled)
 _REMEDY = "Check the name and the network and start again: what has arrived is kept."
 
 
@@ -174,11 +175,9 @@ def _matching(files: Iterable[RemoteFile], patterns: Sequence[str]) -> list[Remo
 def _listed(repository: Repository) -> list[RemoteFile]:
     try:
         return repository.files()
-    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
+    except (*_HTTP_ERRORS, HfHubHTTPError, HFValidationError) as error:
         raise _failed(repository, _first_line(error)) from error
-    except HFValidationError as error:
-        raise _failed(repository, _first_line(error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _failed(repository, f"its answer is not a list of files ({error})") from error
 
 
@@ -200,7 +199,7 @@ def _fetch_small(repository: Repository, source: HubSource, path: Path, size: in
     try:
         answer = get_session().get(source.where, timeout=_TIMEOUT, follow_redirects=True)
         answer.raise_for_status()
-    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
+    except _HTTP_ERRORS as error:
         raise _failed(repository, f"{path.name}: {_first_line(error)}") from error
     if len(answer.content) != size:
         raise _failed(repository, f"{path.name} has {len(answer.content)} bytes, not {size}")

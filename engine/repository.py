@@ -14,7 +14,6 @@ from typing import Protocol
 import httpx2
 from huggingface_hub import HfApi, get_session
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-from huggingface_hub.hf_api import RepoFile
 
 from engine.download import (
     DownloadListener,
@@ -36,7 +35,8 @@ _SMALL = (
 _SAFETENSORS, _PICKLED = "model*.safetensors", "pytorch_model*.bin"
 _MODELSCOPE = "https://www.modelscope.cn"
 _MAX_SMALL = 1 << 28
-_TIMEOUT = httpx2.Timeout(30, connect=5)
+_SECONDS = 30.0
+_TIMEOUT = httpx2.Timeout(_SECONDS, connect=5)
 _HTTP_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled)
 _REMEDY = "Check the name and the network and start again: what has arrived is kept."
 
@@ -82,11 +82,13 @@ class HubRepository:
         return f"{self.endpoint or 'the Hugging Face Hub'}, {self.repo}"
 
     def files(self) -> list[RemoteFile]:
-        tree = HfApi(endpoint=self.endpoint).list_repo_tree(self.repo, recursive=True)
+        # Not `list_repo_tree`, which tries for 20 s where there is no network.
+        info = HfApi(endpoint=self.endpoint).model_info(
+            self.repo, files_metadata=True, timeout=_SECONDS
+        )
         return [
-            RemoteFile(each.path, each.size, each.lfs.sha256 if each.lfs else None)
-            for each in tree
-            if isinstance(each, RepoFile)
+            RemoteFile(each.rfilename, each.size or 0, each.lfs.sha256 if each.lfs else None)
+            for each in info.siblings or ()
         ]
 
     def source(self, path: str) -> HubSource:

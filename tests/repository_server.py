@@ -55,8 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
         resolved = re.fullmatch(rf"/{REPO}/resolve/main/(.+)", parts.path)
-        if parts.path == f"/api/models/{REPO}/tree/main":
-            self._list(self._hub_tree())
+        if parts.path == f"/api/models/{REPO}":
+            self._list({"id": REPO, "siblings": self._hub_siblings()})
         elif parts.path == f"/api/v1/models/{REPO}/repo/files":
             self._list({"Code": 200, "Data": {"Files": self._modelscope_files()}})
         elif parts.path == f"/api/v1/models/{REPO}/repo":
@@ -69,15 +69,15 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Tests look at `asked`; nothing is printed."""
 
-    def _hub_tree(self) -> list[dict[str, Any]]:
-        tree: list[dict[str, Any]] = [{"type": "directory", "path": "folder", "oid": "0"}]
+    def _hub_siblings(self) -> list[dict[str, Any]]:
+        siblings = []
         for path, data in self.state.files.items():
-            entry: dict[str, Any] = {"type": "file", "path": path, "oid": "0", "size": len(data)}
+            sibling: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": "0"}
             if path in self.state.large:
                 sha = hashlib.sha256(data).hexdigest()
-                entry["lfs"] = {"oid": sha, "size": len(data), "pointerSize": 130}
-            tree.append(entry)
-        return tree
+                sibling["lfs"] = {"sha256": sha, "size": len(data), "pointerSize": 130}
+            siblings.append(sibling)
+        return siblings
 
     def _modelscope_files(self) -> list[dict[str, Any]]:
         return [{"Path": "folder", "Type": "tree", "Size": 0, "Sha256": ""}] + [

@@ -153,6 +153,7 @@ def test_a_literal_has_the_value_that_was_meant(written: str, value: object) -> 
         ("x=1]", "closes nothing"),
         ("x=(1]", "closes nothing"),
         ("'北京'", "write every argument as name=value"),
+        ("'city'='北京'", "write every argument as name=value"),
         ("city", "write every argument as name=value"),
         ("**{'a': 1}", "is not a literal"),
         ("x=1, x=2", "'x' is given twice"),
@@ -240,6 +241,14 @@ def test_a_text_at_the_limit_is_read_within_seconds(piece: str) -> None:
     assert time.process_time() - start < 5
 
 
+def test_a_call_that_is_too_long_is_refused() -> None:
+    long = "x" * MAX_LENGTH
+    reason(f"tool_call(x='{long}')")
+    error = read_json_calls(f'{{"name": "f", "arguments": {{"x": "{long}"}}}}')[0]
+    assert isinstance(error, CallError)
+    assert f"at most {MAX_LENGTH}" in error.reason
+
+
 @pytest.mark.parametrize("bracket", ["[]", "()", "{}"])
 def test_brackets_are_read_to_the_depth_that_is_allowed(bracket: str) -> None:
     opening, closing = tuple(bracket)
@@ -289,6 +298,7 @@ def test_several_json_calls_are_read_up_to_the_first_that_is_wrong() -> None:
         ('{"name": "f", "arguments": {"x": ' + "1" * 65 + "}}", "at most 64"),
         ('{"name": "f", "arguments": {"x": open("/etc/passwd")}}', "'open' is not a literal"),
         ('{"name": "f", "arguments": {', "not closed"),
+        ('{"name": "f", "arguments": {"x": ' + "[" * 40 + "]" * 40 + "}}", "nested"),
     ],
 )
 def test_a_json_call_that_is_none_says_why(raw: str, says: str) -> None:

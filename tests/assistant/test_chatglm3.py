@@ -132,6 +132,10 @@ def test_tools_stand_in_the_system_message(
     assert json.loads(listed)["get_weather"]["params"][0]["name"] == "city_name"
 
 
+def test_tools_are_described_in_their_own_script(chatglm3: ChatGLM3) -> None:
+    assert '"description": "查询天气"' in chatglm3.describe([ToolSpec("f", "查询天气", {})], "")
+
+
 def answer(
     chatglm3: ChatGLM3, tokenizer: Tokenizer, texts: Sequence[str], offer: Offer
 ) -> list[ParseEvent]:

@@ -203,9 +203,10 @@ def test_chatglm3_a_first_line_that_only_looks_like_a_name_is_given_back() -> No
     ]
 
 
-def test_chatglm3_a_call_of_an_unknown_tool_is_a_call() -> None:
-    assert chatglm3("other\ntool_call()", stop=OBSERVATION, offer=TOOLS)[-2] == ToolCall(
-        "other", {}, "tool_call()"
+@pytest.mark.parametrize("name", ["other", "get_weather_now", "get"])
+def test_chatglm3_a_call_of_an_unknown_tool_is_a_call(name: str) -> None:
+    assert chatglm3(f"{name}\ntool_call()", stop=OBSERVATION, offer=TOOLS)[-2] == ToolCall(
+        name, {}, "tool_call()"
     )
 
 
@@ -257,6 +258,16 @@ def test_chatglm3_nothing_is_a_call_where_nothing_is_offered(header: str) -> Non
         TextDelta(RAW),
         AnswerEnd(False),
     ]
+
+
+def test_chatglm3_no_name_shares_its_line_where_nothing_is_offered() -> None:
+    answer = "interpreter ```python\n1\n```"
+    for fed in (pieces(answer), [(7, answer)]):
+        assert events(ChatGLM3Parser(ROLES, NOTHING), fed, OBSERVATION) == [
+            Metadata(""),
+            TextDelta(answer),
+            AnswerEnd(False),
+        ]
 
 
 # ChatML
@@ -406,6 +417,7 @@ def make(name: str, offer: Offer) -> Parser:
 @example(["get_weather\n", "tool_call()"], TOOLS, OBSERVATION, 60)
 @example(['<tool_call>{"name": "get_weather"}</tool_call>', "<tool_"], BOTH, IM_END, 60)
 @example(["```python\n1\n```", "\n  ```py"], BOTH, CUT, 60)
+@example(["Hello", "```py\n1"], CODE, IM_END, 60)
 def test_the_events_are_the_same_however_the_text_is_cut(
     name: str, written: list[str | int], offer: Offer, stop: int | None, size: int
 ) -> None:

@@ -87,3 +87,12 @@ def test_an_answer_that_is_carried_on_keeps_the_blank_before_its_next_word() -> 
 
 def test_the_blank_before_the_first_word_of_an_answer_is_not_kept() -> None:
     assert carried_on([]) == "world world"
+
+
+def test_a_blank_that_the_engine_holds_back_is_not_shown_twice() -> None:
+    fake = FakeEngine()
+    turn = turn_on(fake, QUESTION, Message(Role.ASSISTANT, "a", ids=(ord("a"),), ended=CUT))
+    for text, shown in (("b", "b"), (" ", ""), ("c", " c")):
+        fake.generations[0].put(ord(text), shown)
+    fake.generations[0].finish()
+    assert run(turn)[1].content == "ab c"

@@ -78,12 +78,8 @@ def _read_q6(raw: Any, at: int, q: Any) -> None:
 
 @njit
 def _read_quants(kind: int, raw: Any, at: int, q: Any) -> None:
-    """The quants of one file block at `raw[at]`, 32 or (K types) 256 of them."""
-    if kind == Q4_0:
-        _read_nibbles(raw, at + 2, q, 0)
-    elif kind == Q4_1:
-        _read_nibbles(raw, at + 4, q, 0)
-    elif kind == Q5_0:
+    """The quants of one file block, but of plain nibbles, at `raw[at]`, 32 or (K types) 256 of them."""
+    if kind == Q5_0:
         _read_nibbles(raw, at + 6, q, 0)
         _read_fifth_bits(raw, at + 2, q)
     elif kind == Q5_1:
@@ -178,6 +174,40 @@ def _place_scales(kind: int, raw: Any, at: int, row: int, out: Any, to: int) -> 
             _copy2(raw, at + 2, out, to + 32 + 2 * row)
 
 
+@njit
+def _word(raw: Any, at: int) -> Any:
+    """4 bytes as they lie."""
+    low = np.uint32(raw[at]) | np.uint32(raw[at + 1]) << 8
+    return low | np.uint32(raw[at + 2]) << 16 | np.uint32(raw[at + 3]) << 24
+
+
+@njit
+def _move_nibbles(raw: Any, at: int, out: Any, to: int) -> None:
+    """`_read_nibbles` and `_place_nibbles` in one: half the types' blocks are only nibbles.
+
+    The file's byte i holds k = i and k = i + 16, ours k = i and k = i + 4 of each 8.
+    """
+    low, high = np.uint32(0x0F0F0F0F), np.uint32(0xF0F0F0F0)
+    for pair in range(2):
+        even, odd = _word(raw, at + 8 * pair), _word(raw, at + 8 * pair + 4)
+        out[to + 16 * pair] = (even & low) | ((odd & low) << 4)
+        out[to + 16 * (pair + 2)] = ((even >> 4) & low) | (odd & high)
+
+
+@njit
+def _move_plain(raw: Any, head: int, sizes: Any, out: Any, panel: Any) -> None:
+    """One row of Q4_0 or Q4_1: `head` bytes of scales, then nibbles. panel = (address, row)."""
+    _, file_block, file_row, _, quants, scales = sizes
+    words, blocks = out.view(np.uint32), file_row // file_block
+    base, row, start = panel
+    scales_at = base + blocks * quants + 2 * row
+    for b in range(blocks):
+        at = start + b * file_block
+        _move_nibbles(raw, at + head, words, (base + b * quants) // 4 + row)
+        for i in range(0, head, 2):
+            _copy2(raw, at + i, out, scales_at + b * scales + 16 * i)
+
+
 @njit(nogil=True)
 def pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: Any) -> None:
     """Fill panels span[0]..span[1] of `out` (bytes); see `pack` for the sizes."""
@@ -191,6 +221,10 @@ def pack_panels(kind: int, raw: Any, shape: Any, sizes: Any, out: Any, span: Any
     for p in range(span[0], span[1]):
         for row in range(min(16, rows - 16 * p)):
             start = (16 * p + row) * file_row
+            if kind in (Q4_0, Q4_1):
+                head = 2 if kind == Q4_0 else 4
+                _move_plain(raw, head, sizes, out, (p * panel, row, start))
+                continue
             for b in range(k // k_per_block):
                 at = start + b * file_block
                 _read_quants(kind, raw, at, q)

@@ -78,7 +78,7 @@ def _read_q6(raw: Any, at: int, q: Any) -> None:
 
 @njit
 def _read_quants(kind: int, raw: Any, at: int, q: Any) -> None:
-    """The quants of one file block, but of plain nibbles, at `raw[at]`, 32 or (K types) 256 of them."""
+    """32 or (K types) 256 quants of a file block, but for the types that `_move_plain` moves."""
     if kind == Q5_0:
         _read_nibbles(raw, at + 6, q, 0)
         _read_fifth_bits(raw, at + 2, q)

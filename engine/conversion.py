@@ -40,7 +40,7 @@ TYPES = {
         QuantType.F32,
     )
 }
-_PIECE = 1 << 21  # numbers that a thread works on at a time
+_PIECE = 1 << 19  # numbers that a thread works on at a time: they stay in its cache
 _MOST = np.finfo(np.float32).max
 _MOST_HALF = np.finfo(np.float16).max  # scales are in half precision
 

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 Writer = Callable[..., WrittenModel]
 
 IDS = [int(i) for i in np.random.default_rng(7).integers(0, 300, 150)]
-WRITERS = {"llama": write_llama, "qwen2": write_qwen2, "chatglm": write_chatglm}
+WRITERS: dict[str, Writer] = {"llama": write_llama, "qwen2": write_qwen2, "chatglm": write_chatglm}
 FLOATS = (QuantType.F32, QuantType.F16, QuantType.BF16)
 QUANTIZED = [kind for kind in QuantType if kind not in FLOATS]
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from engine.errors import BadModelFile
 
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_PATTERNS = ("model*.safetensors", "pytorch_model*.bin", "adapter_model.safetensors")
+_PATTERNS = ("model*.safetensors", "pytorch_model*.bin")
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_JSON = 1 << 26
 _TORCH_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError)
@@ -56,7 +56,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         raise BadModelFile(path=folder, where="opening it", found="no folder", expected="one")
     config = read_json(folder / "config.json")
     shards = _indexed(folder) or name_tensors(
-        path for pattern in _PATTERNS[:2] for path in sorted(folder.glob(pattern))
+        path for pattern in _PATTERNS for path in sorted(folder.glob(pattern))
     )
     if not shards:
         raise BadModelFile(

@@ -45,11 +45,6 @@ class Job:
         """Stops the engine; what has been written stays."""
         self._turn.cancel()
 
-    @property
-    def done(self) -> bool:
-        with self._changed:
-            return self._is_done()
-
     def wait(self) -> None:
         with self._changed:
             self._changed.wait_for(self._is_done)

@@ -53,7 +53,7 @@ def serve(launcher: str, **environment: str) -> Iterator[Server]:
             *("--server.port", str(port), "--server.headless", "true"),
         ],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,10 +9,11 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 from fake_engine import FakeEngine, FakeGeneration, loader_of
 
-from assistant import cli
+from assistant import ModelLoader, cli
 from engine import SamplingParams
 
 
@@ -29,5 +30,9 @@ if __name__ == "__main__":
     script, *arguments = sys.argv[1:]
     fake = FakeEngine(script) if script else Endless()
     home = Path(tempfile.mkdtemp())
-    setattr(cli, "ModelLoader", lambda threads: loader_of(fake, home))  # noqa: B010
-    sys.exit(cli.main(arguments))
+
+    def loader(threads: int) -> ModelLoader:
+        return loader_of(fake, home)
+
+    with mock.patch.object(cli, "ModelLoader", loader):
+        sys.exit(cli.main(arguments))

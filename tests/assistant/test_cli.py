@@ -6,15 +6,15 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from fake_engine import FakeEngine, loader_of
+from fake_engine import FakeEngine, FakeGeneration, loader_of
 
 from assistant import cli
 from assistant.terminal import ERROR, INTERRUPTED, OK
-from engine import EngineClosed
+from engine import EngineClosed, SamplingParams
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = [sys.executable, str(ROOT / "tests/assistant/fake_terminal.py")]
@@ -98,8 +98,8 @@ def test_a_failed_answer_keeps_its_text_and_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Breaking(FakeEngine):
-        def generate(self, *arguments):  # type: ignore[no-untyped-def]
-            generation = super().generate(*arguments)
+        def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
+            generation = super().generate(prompt, params)
             generation.say("Hal")
             generation.fail(EngineClosed())
             return generation

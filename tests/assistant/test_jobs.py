@@ -95,13 +95,6 @@ def test_the_answer_is_committed_before_any_reader_hears_of_the_end(bench: Bench
             assert [message.content for message in bench.committed] == ["Hi"]
 
 
-def test_a_job_is_done_once_its_last_event_is_out(bench: Bench) -> None:
-    assert not bench.job.done
-    bench.generation.finish()
-    bench.job.wait()
-    assert bench.job.done
-
-
 class BrokenTurn(Turn):
     def events(self) -> Iterator[Event]:
         yield from self._take([TextDelta("Hal")])

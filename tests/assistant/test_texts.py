@@ -1,6 +1,7 @@
 """What people read is there in both languages."""
 
 import string
+from typing import TypeVar
 
 import pytest
 
@@ -8,15 +9,19 @@ from assistant import AssistantError, EngineError, Language, say
 from assistant.texts import CHINESE_ERRORS, TEXTS, duration, size, text
 
 
+Kind = TypeVar("Kind", bound=Exception)
+
+
 def fields(template: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
-def subclasses(kind: type[Exception]) -> list[type[Exception]]:
+def subclasses(kind: type[Kind]) -> list[type[Kind]]:
     return [each for child in kind.__subclasses__() for each in (child, *subclasses(child))]
 
 
-ERRORS = {kind.__name__: kind for kind in (*subclasses(EngineError), *subclasses(AssistantError))}
+ERRORS: dict[str, type[EngineError] | type[AssistantError]] = {
+    kind.__name__: kind for kind in (*subclasses(EngineError), *subclasses(AssistantError))}
 
 
 @pytest.mark.parametrize("key", TEXTS)
@@ -34,14 +39,14 @@ def test_every_error_has_a_chinese_rendering_and_no_rendering_is_left_over() -> 
 
 @pytest.mark.parametrize("name", CHINESE_ERRORS)
 def test_a_chinese_error_carries_the_same_facts(name: str) -> None:
-    template: str = ERRORS[name].template  # type: ignore[attr-defined]
+    template: str = ERRORS[name].template
     advice = {"remedy"}  # English words of the engine's; the Chinese text has its own
     assert fields(CHINESE_ERRORS[name]) == fields(template) - advice
 
 
 @pytest.mark.parametrize("name", CHINESE_ERRORS)
 def test_every_error_can_be_said_in_both_languages(name: str) -> None:
-    error = ERRORS[name](**dict.fromkeys(fields(ERRORS[name].template), 7))  # type: ignore[attr-defined]
+    error = ERRORS[name](**dict.fromkeys(fields(ERRORS[name].template), 7))
     assert isinstance(error, EngineError | AssistantError)
     assert say(error, Language.ENGLISH) == str(error)
     assert say(error, Language.CHINESE) != str(error)

@@ -1,21 +1,18 @@
 """The real pages on the scripted engine; the test says over HTTP what the model writes next."""
 
-import sys
 import tempfile
 from pathlib import Path
 
+import streamlit as st
+from fake_engine import FakeEngine, assistant_on
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+import assistant
+from engine import FinishReason
+
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-import streamlit as st  # noqa: E402
-from fake_engine import FakeEngine, assistant_on  # noqa: E402
-from starlette.requests import Request  # noqa: E402
-from starlette.responses import JSONResponse  # noqa: E402
-from starlette.routing import Route  # noqa: E402
-
-import assistant  # noqa: E402
-from engine import FinishReason  # noqa: E402
-
 ENGINE = FakeEngine()
 assistant.install(assistant_on(ENGINE, Path(tempfile.mkdtemp())))
 

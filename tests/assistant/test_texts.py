@@ -8,7 +8,6 @@ import pytest
 from assistant import AssistantError, EngineError, Language, say
 from assistant.texts import CHINESE_ERRORS, TEXTS, duration, size, text
 
-
 Kind = TypeVar("Kind", bound=Exception)
 
 
@@ -21,7 +20,8 @@ def subclasses(kind: type[Kind]) -> list[type[Kind]]:
 
 
 ERRORS: dict[str, type[EngineError] | type[AssistantError]] = {
-    kind.__name__: kind for kind in (*subclasses(EngineError), *subclasses(AssistantError))}
+    kind.__name__: kind for kind in (*subclasses(EngineError), *subclasses(AssistantError))
+}
 
 
 @pytest.mark.parametrize("key", TEXTS)

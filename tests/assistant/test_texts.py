@@ -19,9 +19,9 @@ def subclasses(kind: type[Kind]) -> list[type[Kind]]:
     return [each for child in kind.__subclasses__() for each in (child, *subclasses(child))]
 
 
-ERRORS: dict[str, type[EngineError] | type[AssistantError]] = {
-    kind.__name__: kind for kind in (*subclasses(EngineError), *subclasses(AssistantError))
-}
+ERRORS: dict[str, type[EngineError] | type[AssistantError]] = {}
+ERRORS |= {kind.__name__: kind for kind in subclasses(EngineError)}
+ERRORS |= {kind.__name__: kind for kind in subclasses(AssistantError)}
 
 
 @pytest.mark.parametrize("key", TEXTS)

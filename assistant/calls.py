@@ -103,6 +103,14 @@ def read_json_calls(raw: str) -> list[ToolCall | CallError]:
     return calls or [CallError('no call was found; write {"name": …, "arguments": {…}}', raw)]
 
 
+def end_of_object(raw: str) -> int | None:
+    """Where the object that `raw` begins with ends, if it is whole."""
+    try:
+        return _JSON.raw_decode(raw, raw.index("{"))[1]
+    except (NotLiteral, ValueError, RecursionError):
+        return None
+
+
 def read_code(raw: str) -> CodeCall | CallError:
     """Python, between fences or not; what stands outside them is no code."""
     opening = _FENCE.search(raw)

@@ -1,27 +1,30 @@
 """Reading what ChatML models write: text, `<tool_call>{json}</tool_call>`, fenced Python.
 
-Markers are looked for only where the turn offers what they stand for; else all is text.
+Small models leave the markers out, so an object at a line's start that names an offered tool is
+a call too, fenced or not. What the turn does not offer is not looked for: there it is text.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from enum import Enum, auto
+from enum import StrEnum
 
-from assistant.calls import CallError, read_code, read_json_calls
+from assistant.calls import CallError, end_of_object, read_code, read_json_calls
 from assistant.parse import CallDelta, Offer, ParseEvent, Parser, cut_off, text_delta
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
-_FENCE = r"^[ \t]*```(?i:python3?|py)[ \t]*\n"
+_CODE_FENCE = r"^[ \t]*```(?i:python3?|py)[ \t]*\n"
 _HALF_FENCE = re.compile(r"[ \t]*(?:`{0,3}|```(?i:p(?:y(?:t(?:h(?:o(?:n3?)?)?)?)?)?)[ \t]*)")
-_END_OF_CODE = re.compile(r"^[ \t]*```(?:(?=[^`\w])|\Z)", re.M)
-_NOTHING = r"(?!)"
+_BLANKS = 16  # at most so many at each place before a tool's name
+_END_OF_FENCED = re.compile(r"^[ \t]*```(?:(?=[^`\w])|\Z)", re.M)
 
 
-class _State(Enum):
-    TEXT = auto()
-    TOOL = auto()
-    CODE = auto()
+class _State(StrEnum):
+    TEXT = "text"
+    MARKED = "marked"  # a call between its markers
+    OBJECT = "object"  # one without them
+    FENCED = "fenced"  # one in a fence
+    CODE = "code"
 
 
 class ChatMLParser(Parser):
@@ -31,10 +34,11 @@ class ChatMLParser(Parser):
         super().__init__()
         self._markers = markers
         self._offer = offer
-        tool, code = OPEN if offer.tools else _NOTHING, _FENCE if offer.code else _NOTHING
-        self._opening = re.compile(f"(?P<tool>{tool})|(?P<code>{code})", re.M)
+        self._opening = re.compile("|".join(_openings(offer)) or r"(?!)", re.M)
+        starts = [f'{{"name":"{tool}"' for tool in offer.tools]
+        self._objects = [fence + start for fence in ("", "```", "```json") for start in starts]
         self._state = _State.TEXT
-        self._held = ""  # text that may be the beginning of a marker, or the call so far
+        self._held = ""  # text that may be the beginning of a call, or the call so far
         self._before = "\n"  # the character before it
         self._n_given = 0  # of a call: characters that are out
         self._after_call = False
@@ -59,11 +63,10 @@ class ChatMLParser(Parser):
                 # With the character before, so that a fence is found at a line's start only.
                 found = self._opening.search(self._before + self._held, 1)
                 if found is None:
-                    yield from self._show(len(self._held) - self._n_half_marker())
+                    yield from self._show(len(self._held) - self._n_half_call())
                     return
                 yield from self._show(found.start() - 1)
-                self._state = _State.CODE if found["code"] else _State.TOOL
-                self._n_given = 0
+                self._state, self._n_given = _State(found.lastgroup or ""), 0
             end = self._end_of_call(at_end)
             yield from self._give(len(self._held) if end is None else end)
             if end is None:
@@ -85,24 +88,37 @@ class ChatMLParser(Parser):
             yield CallDelta(self._held[self._n_given : end])
         self._n_given = max(end, self._n_given)
 
-    def _n_half_marker(self) -> int:
-        """How many of the last characters may be the beginning of a marker."""
+    def _n_half_call(self) -> int:
+        """How many of the last characters may be the beginning of a call."""
         half = 0
         if self._offer.tools:
             lengths = range(min(len(OPEN) - 1, len(self._held)), 0, -1)
             half = next((n for n in lengths if self._held.endswith(OPEN[:n])), 0)
+            half = max(half, self._n_half_object())
         if self._offer.code:
             line = (self._before + self._held).rpartition("\n")
             if line[1] and _HALF_FENCE.fullmatch(line[2]):
                 half = max(half, len(line[2]))
         return half
 
+    def _n_half_object(self) -> int:
+        longest = max(map(len, self._objects)) + 6 * _BLANKS
+        text = (self._before + self._held)[-longest - 1 :]
+        for line in re.finditer(r"(?<=\n)", text):
+            squeezed = "".join(text[line.end() :].split())
+            if any(start.startswith(squeezed) for start in self._objects):
+                return len(text) - line.end()
+        return 0
+
     def _end_of_call(self, at_end: bool) -> int | None:
-        if self._state is _State.TOOL:
+        if self._state is _State.MARKED:
             at = self._held.find(CLOSE, max(self._n_given - len(CLOSE), 0))
             return None if at < 0 else at + len(CLOSE)
+        if self._state is _State.OBJECT:
+            closes = "}" in self._held[self._n_given :]
+            return end_of_object(self._held) if closes else None
         line_start = self._held.rfind("\n", 0, self._n_given) + 1
-        found = _END_OF_CODE.search(self._held, max(line_start, self._held.find("\n") + 1))
+        found = _END_OF_FENCED.search(self._held, max(line_start, self._held.find("\n") + 1))
         complete = found is not None and (at_end or found.end() < len(self._held))
         return found.end() if found is not None and complete else None
 
@@ -111,3 +127,20 @@ class ChatMLParser(Parser):
         if any(isinstance(call, CallError) for call in calls):
             yield from text_delta(raw)
         yield from calls
+
+
+def _openings(offer: Offer) -> list[str]:
+    """How each kind of call begins, as a group of its state's name."""
+    names = "|".join(map(re.escape, sorted(offer.tools)))
+    blanks = rf"\s{{0,{_BLANKS}}}"
+    starts = rf'\{{{blanks}"name"{blanks}:{blanks}"(?:{names})"'
+    openings = []
+    if offer.tools:
+        openings += [
+            rf"(?P<{_State.MARKED}>{OPEN})",
+            rf"(?P<{_State.OBJECT}>^{blanks}{starts})",
+            rf"(?P<{_State.FENCED}>^{blanks}```(?:json)?{blanks}\n{blanks}{starts})",
+        ]
+    if offer.code:
+        openings.append(rf"(?P<{_State.CODE}>{_CODE_FENCE})")
+    return openings

@@ -330,6 +330,53 @@ def test_chatml_a_call_that_was_cut_off_is_text_and_an_error(raw: str) -> None:
     ]
 
 
+CALL = '{"name": "get_weather", "arguments": {"city_name": "北京"}}'
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [CALL, f"  {CALL}", f"```json\n{CALL}\n```", f"```\n{CALL}\n```", CALL.replace(" ", "\n")],
+)
+@pytest.mark.parametrize("stop", [IM_END, CUT])
+def test_chatml_a_call_may_lack_its_markers(raw: str, stop: int | None) -> None:
+    for offer in (TOOLS, BOTH):
+        assert chatml("查：\n", raw, "\n好", stop=stop, offer=offer) == [
+            TextDelta("查：\n"),
+            *called(weather(raw)),
+            TextDelta("好"),
+            AnswerEnd(True),
+        ]
+
+
+def test_chatml_several_calls_may_lack_their_markers() -> None:
+    assert chatml(CALL, "\n", CALL, offer=TOOLS) == [
+        *called(weather(CALL)),
+        *called(weather(CALL)),
+        AnswerEnd(True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"name": "other", "arguments": {}}',
+        '{"city": "北京"}',
+        f"like {CALL}",
+        '```json\n{"name": "Ann"}\n```\n{"na',
+        '{"name":' + " " * 200 + '"get_weather"}',
+    ],
+)
+def test_chatml_an_object_that_names_no_offered_tool_is_text(written: str) -> None:
+    assert chatml(written, offer=BOTH) == [TextDelta(written), AnswerEnd(False)]
+
+
+def test_chatml_an_object_that_cannot_be_read_is_text_and_an_error() -> None:
+    raw = '{"name": "get_weather", "arguments": {"city": f("x")}}'
+    delta, text, error, end = chatml(raw, offer=TOOLS)
+    assert [delta, text, end] == [CallDelta(raw), TextDelta(raw), AnswerEnd(True)]
+    assert isinstance(error, CallError)
+
+
 @pytest.mark.parametrize("language", ["python", "Python", "py", "python3"])
 @pytest.mark.parametrize("stop", [IM_END, CUT])
 def test_chatml_fenced_python_is_code_where_code_is_offered(
@@ -368,6 +415,7 @@ def test_chatml_code_may_stand_in_a_list() -> None:
         (call_of(), CODE),
         (call_of(), NOTHING),
         ("```\nx\n```\n```json\n{}\n```\n```python", BOTH),
+        (CALL, CODE),
         ("see ```python\nx```", CODE),
         ("a <tool_ca <tool_call", TOOLS),
         ("  \n   `` \n```pyt", CODE),
@@ -383,7 +431,7 @@ def test_chatml_only_what_may_become_a_marker_is_held_back() -> None:
     assert parser.feed(1, "a < b <tool") == [TextDelta("a < b ")]
     assert parser.feed(2, "s") == [TextDelta("<tools")]
     assert parser.feed(3, "\n``") == [TextDelta("\n")]
-    assert parser.feed(4, "`js") == [TextDelta("```js")]
+    assert parser.feed(4, "`ru") == [TextDelta("```ru")]
 
 
 # Both
@@ -395,6 +443,7 @@ WRITTEN = st.lists(
             *("```", "```python", "```py\n", "`", "\n```\n", "~~~"),
             *("tool_call(", "tool_call", "city='北京'", ")", "（", "）", "x=1", "=f(", "'"),
             *("<tool_call>", "</tool_call>", "<tool_", "call>", '{"name": "get_weather"}', "{}"),
+            *('{"name": ', '"get_weather"', ', "arguments": {}}', "```json\n", '{"na', "}"),
             *(USER, ASSISTANT, OBSERVATION, 64794, 64790, TOOL_CALL, END_TOOL_CALL, IM_END),
         ]
     )
@@ -431,6 +480,7 @@ def test_the_events_are_the_same_however_the_text_is_cut(
 @pytest.mark.parametrize("name", ["glm", "ml"])
 @settings(deadline=None)
 @given(WRITTEN, OFFERS, STOPS)
+@example(["get_weather", "\n"], TOOLS, USER)
 def test_no_text_is_lost_and_none_is_made_up(
     name: str, written: list[str | int], offer: Offer, stop: int | None
 ) -> None:
@@ -453,7 +503,7 @@ def seen_in(out: Sequence[ParseEvent]) -> list[str]:
             case CallDelta(text):
                 seen.append(text)
                 raw = text
-            case TextDelta(text) if raw and text in (raw, f"{name}\n{raw}"):
+            case TextDelta(text) if text in (raw, f"{name}\n{raw}"):
                 raw = ""
             case TextDelta(text):
                 seen.append(text)

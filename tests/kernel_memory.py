@@ -219,7 +219,7 @@ def dot_tile(isa: Any, weights: int, x: Any, out: int) -> None:
 def _labour(x: int) -> int:
     """Some microseconds, so that threads overlap and are interrupted between take and mark."""
     for _ in range(5000):
-        x = (x * 1103515245 + 12345) & 0x7FFFFFFF
+        x = (x * x + 12345) & 0x7FFFFFFF  # no compiler folds this
     return x
 
 

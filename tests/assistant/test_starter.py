@@ -1,28 +1,12 @@
 """The whole way in a terminal: the real starter model, asked through the command line."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from engine import DownloadFailed, fetch_starter, model_home
-
 pytestmark = pytest.mark.starter
-
-
-@pytest.fixture(scope="module")
-def starter() -> Path:
-    """The file that STARTER names, or the fetched one; missing is right without a network only."""
-    if "STARTER" in os.environ:
-        return Path(os.environ["STARTER"])
-    try:
-        return fetch_starter(model_home())
-    except DownloadFailed as error:
-        if "CI" in os.environ:
-            raise
-        pytest.skip(str(error))
 
 
 def answer(model: Path, question: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from browsing import chromium, serve
@@ -15,8 +16,8 @@ ANSWERED = 300_000
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """The page of a fresh server; STARTER names the model file if it is there already."""
+def page(starter: Path) -> Iterator[Page]:
+    """The page of a fresh server, which finds the starter by itself unless STARTER names it."""
     model = {"MODEL": os.environ["STARTER"]} if "STARTER" in os.environ else {}
     with serve("streamlit_app.py", **model) as server, chromium() as browser:
         page = browser.new_context(locale="en-US").new_page()

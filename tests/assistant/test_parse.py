@@ -467,6 +467,7 @@ def make(name: str, offer: Offer) -> Parser:
 @example(['<tool_call>{"name": "get_weather"}</tool_call>', "<tool_"], BOTH, IM_END, 60)
 @example(["```python\n1\n```", "\n  ```py"], BOTH, CUT, 60)
 @example(["Hello", "```py\n1"], CODE, IM_END, 60)
+@example(["like ", '{"name": "get_weather"}'], TOOLS, IM_END, 60)
 def test_the_events_are_the_same_however_the_text_is_cut(
     name: str, written: list[str | int], offer: Offer, stop: int | None, size: int
 ) -> None:

@@ -8,7 +8,6 @@ The integer product is the one step that processors offer differently. `VARIANTS
 all give the same 32-bit integers, so every variant gives the same bits too.
 """
 
-import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -190,8 +189,6 @@ def available_variants() -> list[str]:
     """The variants that this processor runs, fastest first."""
     features = binding.get_host_cpu_features()
     runs = [n for n, needs in _NEEDS.items() if needs and all(features.get(f) for f in needs)]
-    if platform.machine() in ("arm64", "aarch64") and not features and "neon-dot" not in runs:
-        runs = []  # LLVM could not name the features: stay on the safe side
     return [*runs, "plain"]
 
 

@@ -6,6 +6,8 @@ not notice when a function that a kernel calls has changed.
 
 import hashlib
 import logging
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -31,17 +33,45 @@ _lock = threading.Lock()  # numba's settings are global
 def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None) -> None:
     """Have every kernel ready for `isa`, from `cache` where it was compiled before.
 
-    Raises CacheNotWritable if there is a `cache` that cannot be written.
+    What is missing is compiled in a process of its own: the compiler would hold the interpreter's
+    lock, and 300 MB for as long as we live. Raises CacheNotWritable if `cache` is and cannot be
+    written.
     """
     started = time.monotonic()
     with _lock:
-        if cache is not None:
-            use_cache(cache)
-        if listener is not None:
-            listener(LoadProgress(LoadStage.COMPILE, 0, 0))
-        for kernel, arguments in _signatures(isa):
-            kernel.compile(tuple(numba.typeof(value) for value in arguments))
+        done = None if cache is None else use_cache(cache) / f"{isa}.done"
+        if done is None or not done.exists():
+            if listener is not None:
+                listener(LoadProgress(LoadStage.COMPILE, 0, 0))
+            if cache is not None:
+                _compile_apart(isa, cache)
+        _compile(isa)
+        if done is not None:
+            done.touch()
     log.info("%s kernels ready in %.1f s", isa, time.monotonic() - started)
+
+
+def _compile(isa: str) -> None:
+    """Compile here, or load what is in the cache in use."""
+    for kernel, arguments in _signatures(isa):
+        kernel.compile(tuple(numba.typeof(value) for value in arguments))
+
+
+def _compile_apart(isa: str, cache: Path) -> None:
+    """Fill the cache from another process. Where that fails, this one will compile."""
+    code = f"import sys; from {__name__} import fill_cache; fill_cache(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, isa, str(cache.absolute())]
+    run = subprocess.run(
+        command, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, check=False
+    )
+    if run.returncode:
+        log.warning("the process that compiles kernels ended with %d", run.returncode)
+
+
+def fill_cache(isa: str, cache: str) -> None:
+    """What the other process does."""
+    use_cache(Path(cache))
+    _compile(isa)
 
 
 def cache_key() -> str:
@@ -58,8 +88,8 @@ def _features() -> str:
     return str(binding.get_host_cpu_features().flatten())
 
 
-def use_cache(home: Path) -> None:
-    """Keep compiled kernels below `home`. Raises CacheNotWritable."""
+def use_cache(home: Path) -> Path:
+    """Keep compiled kernels below `home`, in the folder returned. Raises CacheNotWritable."""
     folder = home / cache_key()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,6 +100,7 @@ def use_cache(home: Path) -> None:
     numba.config.CACHE_DIR = str(folder)
     for kernel in (forward.walk, pack.pack_panels, pack.pack_floats):
         kernel.enable_caching()
+    return folder
 
 
 def _signatures(isa: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:

@@ -260,8 +260,6 @@ def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) 
         for panel in range(first, min(first + chunk, panels)):
             if tokens == 1:
                 _few_tokens(isa, zeros(1), w, panel, x, y, (0, 1))
-            elif tokens == 2:
-                _few_tokens(isa, zeros(2), w, panel, x, y, (0, 2))
             elif tokens <= 4:
                 _few_tokens(isa, zeros(4), w, panel, x, y, (0, tokens))
             elif tokens <= TILE:

@@ -98,6 +98,12 @@ def test_a_tokenizer_too_large_for_the_embedding_is_refused(tmp_path: Path) -> N
         load(tmp_path / "glm.bin", tokenizer=sentencepiece_model(446))
 
 
+def test_a_tokenizer_with_a_piece_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    damaged = sentencepiece_model().replace("你".encode(), b"\xff\xbd\xa0")
+    with pytest.raises(BadModelFile, match="a piece .* expected UTF-8"):
+        load(tmp_path / "glm.bin", tokenizer=damaged)
+
+
 @pytest.mark.parametrize("eos_id", [PIECES + 9, VOCAB, 2**31 - 1])
 def test_an_end_token_that_is_none_is_refused(tmp_path: Path, eos_id: int) -> None:
     with pytest.raises(BadModelFile, match="eos token"):

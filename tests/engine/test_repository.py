@@ -123,9 +123,10 @@ def test_a_small_file_of_the_wrong_size_is_refused(
         fetch_repository(Stale(REPO, server.url), tmp_path)
 
 
-def test_names_with_dots_stay_in_their_folder() -> None:
-    files = [RemoteFile("../model.safetensors", 1, None), RemoteFile("/config.json", 1, None)]
-    assert needed_files(files) == []
+def test_names_that_lead_out_of_the_folder_are_left_out() -> None:
+    weights = RemoteFile("model.safetensors", 1, None)
+    names = ("../model.safetensors", "/config.json", "tokenizer/../../config.json", "model/../x.bin")
+    assert needed_files([weights, *(RemoteFile(name, 1, None) for name in names)]) == [weights]
 
 
 def test_pickled_weights_are_fetched_where_there_are_no_others() -> None:

@@ -100,7 +100,7 @@ def test_a_tokenizer_too_large_for_the_embedding_is_refused(tmp_path: Path) -> N
 
 def test_a_tokenizer_with_a_piece_that_is_no_text_is_refused(tmp_path: Path) -> None:
     damaged = sentencepiece_model().replace("你".encode(), b"\xff\xbd\xa0")
-    with pytest.raises(BadModelFile, match="a piece .* expected UTF-8"):
+    with pytest.raises(BadModelFile, match=r"a piece .* expected UTF-8"):
         load(tmp_path / "glm.bin", tokenizer=damaged)
 
 

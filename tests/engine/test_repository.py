@@ -125,7 +125,12 @@ def test_a_small_file_of_the_wrong_size_is_refused(
 
 def test_names_that_lead_out_of_the_folder_are_left_out() -> None:
     weights = RemoteFile("model.safetensors", 1, None)
-    names = ("../model.safetensors", "/config.json", "tokenizer/../../config.json", "model/../x.bin")
+    names = (
+        "../model.safetensors",
+        "/config.json",
+        "tokenizer/../../config.json",
+        "model/../x.bin",
+    )
     assert needed_files([weights, *(RemoteFile(name, 1, None) for name in names)]) == [weights]
 
 

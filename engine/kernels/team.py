@@ -22,9 +22,9 @@ ACTIVE = 16  # 0: helpers go back to sleep
 DONE = 24  # helpers that have left the step
 COUNTERS = 32  # the words above are a cache line apart; the phases' counters follow
 
-_SPINS = 4000  # about 100 microseconds before a waiting thread offers its core to others
+_SPINS = 10_000  # about half a millisecond before a waiting thread leaves its core to others
+_NAP = 50  # microseconds; sched_yield instead costs a thread its turn for milliseconds on Linux 6
 
-_sched_yield = types.ExternalFunction("sched_yield", types.intc())
 _usleep = types.ExternalFunction("usleep", types.intc(types.uint32))
 
 
@@ -92,7 +92,7 @@ def barrier(control: Any, threads: int) -> None:
         if spins < _SPINS:
             _pause()
         else:
-            _sched_yield()
+            _usleep(_NAP)
 
 
 @njit
@@ -109,7 +109,7 @@ def await_epoch(control: Any, seen: int) -> int:
         if spins < _SPINS:
             _pause()
         else:
-            _usleep(50)
+            _usleep(_NAP)
 
 
 @njit
@@ -136,4 +136,4 @@ def await_helpers(control: Any, helpers: int) -> None:
         if spins < _SPINS:
             _pause()
         else:
-            _sched_yield()
+            _usleep(_NAP)

@@ -38,7 +38,7 @@ class UnknownFormat(AssistantError):
 
 
 class ModelNotFound(AssistantError):
-    template = "There is no model file at {path}. Give the path of a .gguf file."
+    template = "There is no model file at {path}. Give the path of a .gguf or .bin file."
 
 
 class ModelNotReady(AssistantError):

@@ -101,7 +101,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     "seconds": _pair("{seconds} 秒", "{seconds} s"),
     "minutes": _pair("{minutes} 分 {seconds} 秒", "{minutes} min {seconds} s"),
     "model_failed": _pair("模型没有加载成功", "The model could not be loaded"),
-    "model_path": _pair("本机上的模型文件（.gguf）", "A model file on this machine (.gguf)"),
+    "model_path": _pair("本机上的模型文件（.gguf 或 .bin）", "A model file on this machine (.gguf or .bin)"),
     "model_path_hint": _pair(
         "也可以这样启动：MODEL=/路径/模型.gguf streamlit run streamlit_app.py",
         "Or start with: MODEL=/path/to/model.gguf streamlit run streamlit_app.py",
@@ -153,7 +153,7 @@ CHINESE_ERRORS: dict[str, str] = {
     "DiskFull": "{path} 放不下：需要 {need}，剩余 {have}。请腾出空间后再启动。",
     "EngineClosed": "引擎已关闭，请重新加载模型。",
     "UnknownFormat": "{path} 里没有已知的角色词元：{missing}。支持的对话格式：{supported}。",
-    "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 文件的路径。",
+    "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 或 .bin 文件的路径。",
     "ModelNotReady": "模型还没有加载好，请稍后再问。",
     "UnknownConversation": (
         "这个地址上的对话已不存在：服务器重启过，而对话只保存在内存里。这是一个新的对话。"

@@ -60,7 +60,8 @@ def add_chat(commands: Commands) -> argparse.ArgumentParser:
     )
     command.set_defaults(run=chat)
     add = command.add_argument
-    add("-m", "--model", type=Path, metavar="FILE", help="a .gguf or .bin file (default: the starter)")
+    model_help = "a .gguf or .bin file (default: the starter)"
+    add("-m", "--model", type=Path, metavar="FILE", help=model_help)
     add("-p", "--prompt", metavar="TEXT", help="the question (default: read from a pipe)")
     add("-i", "--interactive", action="store_true", help="talk; `clear` empties, `stop` leaves")
     add("--system", default="", metavar="TEXT", help="system prompt (default: the model's own)")

@@ -101,7 +101,9 @@ TEXTS: dict[str, dict[Language, str]] = {
     "seconds": _pair("{seconds} 秒", "{seconds} s"),
     "minutes": _pair("{minutes} 分 {seconds} 秒", "{minutes} min {seconds} s"),
     "model_failed": _pair("模型没有加载成功", "The model could not be loaded"),
-    "model_path": _pair("本机上的模型文件（.gguf 或 .bin）", "A model file on this machine (.gguf or .bin)"),
+    "model_path": _pair(
+        "本机上的模型文件（.gguf 或 .bin）", "A model file on this machine (.gguf or .bin)"
+    ),
     "model_path_hint": _pair(
         "也可以这样启动：MODEL=/路径/模型.gguf streamlit run streamlit_app.py",
         "Or start with: MODEL=/path/to/model.gguf streamlit run streamlit_app.py",

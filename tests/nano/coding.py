@@ -143,7 +143,11 @@ def task_turn(values: Values, zh: bool, task: Task, fields: dict[str, object]) -
 
     question = fill(values.pick(task[0 if zh else 1].split("|")))
     code = fill(task[2])
-    out = run(code) if values.chance(0.8) else str(values.integer())
+    out = (
+        run(code)
+        if values.chance(0.7)
+        else str(values.pick((values.integer(), values.numbers(12))))
+    )
     answer = fill(task[3 if zh else 4]).replace("{out}", out)
     if values.chance(0.04):
         error = f"NameError: name '{values.name(False).lower()}' is not defined"

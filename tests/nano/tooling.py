@@ -263,7 +263,7 @@ def tool_dialogue(values: Values) -> list[Message]:
         kind = values.rng.random()
         if kind < 0.08:
             messages += chat_turn(values, zh)
-        elif kind < 0.13:
+        elif kind < 0.16:
             messages += refused_turn(values, zh, offers)
         elif one.tool.case is weather and kind < 0.4:
             messages += two_cities_turn(values, zh, one)

@@ -100,22 +100,22 @@ def gradients(model: Nano, hidden: Hidden, batch: tuple[Tensor, Tensor], rounded
     return loss.item()
 
 
-def train(model: Nano, codec: Codec, seconds: float, seed: int) -> Iterator[None]:
+def train(model: Nano, codec: Codec, seconds: float, rate: float, seed: int) -> Iterator[None]:
     """Steps until the time is over, yielding whenever the weights are worth saving.
 
     The rates follow the clock, so the end is always a cool one.
     """
     hidden, optims = torch.compile(model.hidden, dynamic=True), optimizers(model)
     groups = [group for o in optims for group in o.param_groups]
-    rates = [group["lr"] for group in groups]
+    rates = [rate * group["lr"] for group in groups]
     seen, began = 0, time.process_time()
     for step, batch in enumerate(batches(codec, Values(seed))):
         done = (time.process_time() - began) / seconds
         if done >= 1:
             break
         factor = min(1.0, (step + 1) / WARM_UP, 1.25 * (1 - done))
-        for group, rate in zip(groups, rates, strict=True):
-            group["lr"] = rate * factor
+        for group, full in zip(groups, rates, strict=True):
+            group["lr"] = full * factor
         loss = gradients(model, hidden, batch, rounded=done > 1 - QUANTIZED and step % 2 == 1)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for o in optims:
@@ -134,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=45.0)
+    parser.add_argument("--rate", type=float, default=1.0, help="scale of the learning rates")
     parser.add_argument("--seed", type=int, default=SEED, help="of weights and dialogues")
     parser.add_argument(
         "--resume", type=Path, help="go on from this folder's weights and tokenizer"
@@ -148,7 +149,7 @@ def main() -> None:
         model, codec = Nano(NanoConfig()), Codec(train_tokenizer(options.seed))
         start_copying(model)
     log.info("%d parameters", sum(w.numel() for w in model.parameters()))
-    for _ in train(model, codec, options.minutes * 60, options.seed):
+    for _ in train(model, codec, options.minutes * 60, options.rate, options.seed):
         write_folder(options.out, model, codec.model)
 
 

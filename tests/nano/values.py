@@ -29,6 +29,10 @@ PLACE_CHARACTERS = (
     "右高低远近千百万双四五六七八九十王李张刘陈杨赵孙胡朱何郭罗梁宋郑谢韩唐冯于董萧程曹袁邓傅"
     "曾彭吕"
 )
+OTHER_CHARACTERS = PLACE_CHARACTERS + (
+    "小大人子女儿明亮晶莹欣然思念爱心诗书琴画歌舞飞鱼鸟燕鹏鹤象猫狗果茶酒米饭衣食住行学校师友生活年岁春夏秋冬"
+    "晨晓夜晚今昨是的了我你他她们这那有不在到和也都很好多少快慢新旧长短冷热干净轻重问答说话听看写读打开关门"
+)
 REAL_CITIES_ZH = _words(
     "北京 上海 广州 深圳 杭州 南京 成都 重庆 武汉 西安 天津 苏州 长沙 青岛 大连 厦门 宁波 福州 "
     "合肥 郑州 济南 太原 长春 哈尔滨 沈阳 昆明 贵阳 桂林 拉萨 兰州 银川 海口 三亚 珠海 佛山 温州 "
@@ -82,9 +86,10 @@ class Values:
     def _name_zh(self) -> str:
         if self.chance(0.15):
             return self.pick(REAL_CITIES_ZH)
-        if self.chance(0.04):  # outside the vocabulary: spelled in bytes
+        if self.chance(0.02):  # outside the vocabulary: spelled in bytes
             return "".join(chr(self.rng.randint(0x4E00, 0x9FA5)) for _ in range(2))
-        return "".join(self.rng.choices(PLACE_CHARACTERS, k=self.rng.choice((2, 2, 2, 3, 3, 4))))
+        characters = OTHER_CHARACTERS if self.chance(0.2) else PLACE_CHARACTERS
+        return "".join(self.rng.choices(characters, k=self.rng.choice((2, 2, 2, 3, 3, 4))))
 
     def _name_en(self) -> str:
         if self.chance(0.15):
@@ -114,8 +119,8 @@ class Values:
     def decimal(self) -> float:
         return self.fresh(lambda: round(self.rng.uniform(1, 1000), self.rng.choice((1, 2))))
 
-    def numbers(self) -> list[int]:
-        return self.fresh(lambda: self.rng.choices(range(1, 200), k=self.rng.randint(3, 6)))
+    def numbers(self, most: int = 6) -> list[int]:
+        return self.fresh(lambda: self.rng.choices(range(1, 200), k=self.rng.randint(3, most)))
 
     def letters(self) -> str:
         """A ticker symbol."""

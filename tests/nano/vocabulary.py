@@ -9,7 +9,7 @@ from typing import Final
 
 import sentencepiece as spm
 
-from .values import PLACE_CHARACTERS, Values
+from .values import OTHER_CHARACTERS, PLACE_CHARACTERS, Values
 from .world import dialogue
 
 N_PIECES: Final = 2000
@@ -40,7 +40,7 @@ def train_tokenizer(seed: int) -> bytes:
         byte_fallback=True,
         split_digits=True,
         character_coverage=1.0,
-        required_chars="".join(sorted(set(PLACE_CHARACTERS + string.printable.strip()))),
+        required_chars="".join(sorted(set(OTHER_CHARACTERS + string.printable.strip()))),
         unk_id=0,
         bos_id=1,
         eos_id=2,

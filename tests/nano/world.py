@@ -9,7 +9,7 @@ from .tooling import tool_dialogue
 from .values import Values
 
 KINDS = (chat_dialogue, tool_dialogue, code_dialogue)
-SHARES = (0.35, 0.4, 0.25)
+SHARES = (0.3, 0.5, 0.2)
 
 
 def dialogue(values: Values) -> list[Message]:

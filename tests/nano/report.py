@@ -120,8 +120,8 @@ which wrote this file. It knows a tiny world and nothing else.
 {note}
 
 Share of assistant messages that greedy generation gives exactly (metadata line, fences, arguments
-and stop id included), on {n} dialogues whose names, texts and asked-for numbers are kept from training
-by a hash. Greetings, facts, sums, counts, dates and times are few and are not kept apart.
+and stop id included), on {n} dialogues whose names, texts and asked-for numbers are kept from
+training by a hash. Greetings, facts, sums, counts, dates and times are few and are not kept apart.
 `q4_0` is the same with every matrix rounded to q4_0.
 
 | skill | float16 | q4_0 |

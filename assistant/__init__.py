@@ -2,7 +2,7 @@
 
 Inside, a file imports only from those before it:
 errors, settings, messages, events, texts, markdown, statistics, literals, calls, parse,
-toolspec, formats, window, turn, jobs, conversation, loading, assistant, narration, state,
+toolspec, outputs, toolsource, formats, window, turn, jobs, conversation, loading, assistant, narration, state,
 server, terminal, upload, cli.
 """
 

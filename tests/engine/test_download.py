@@ -284,6 +284,9 @@ def test_two_processes_at_once_fetch_it_once(tmp_path: Path) -> None:
             assert second.stdout is not None
             said = {first.stdout.readline(), second.stdout.readline()}
             hub.gate.set()
+            # Read to the end: leaving the block closes the pipes before the two have finished.
+            first.communicate()
+            second.communicate()
         assert said == {b"Hugging Face\n", b"another process\n"}
         assert (first.returncode, second.returncode) == (0, 0)
         assert len(hub.downloads) == 1

@@ -1,9 +1,9 @@
 """The doorway: conversations with a model. Pages and the launcher import nothing behind it.
 
 Inside, a file imports only from those before it:
-errors, settings, messages, events, texts, markdown, statistics, literals, calls, parse,
-toolspec, outputs, toolsource, formats, window, turn, jobs, conversation, loading, assistant, narration, state,
-server, terminal, upload, cli.
+errors, settings, messages, events, texts, markdown, statistics, literals, calls, parse, toolspec,
+outputs, toolsource, coderunner, formats, window, turn, jobs, conversation, loading, assistant,
+narration, state, server, terminal, upload, cli.
 """
 
 from assistant.assistant import Assistant

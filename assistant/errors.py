@@ -12,6 +12,7 @@ AssistantError
 ├── TokenUnknown          the Hub does not know the token
 ├── TokenCannotWrite      the token only reads, or the repository is somebody else's
 ├── UploadFailed          a file did not get to the Hub
+├── BadDocument           settings or definitions that a person wrote are not as they should be
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -87,6 +88,10 @@ class TokenCannotWrite(AssistantError):
 
 class UploadFailed(AssistantError):
     template = "The file did not get to {repo}: {reason}. Run the same command again."
+
+
+class BadDocument(AssistantError):
+    template = "{name}, line {line}: {where}: found {found}, expected {expected}."
 
 
 class InternalError(AssistantError):

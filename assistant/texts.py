@@ -176,5 +176,6 @@ CHINESE_ERRORS: dict[str, str] = {
         "请在 {hub}/settings/tokens 创建有写权限的令牌，或换一个自己的仓库。"
     ),
     "UploadFailed": "文件没有传到 {repo}：{reason}。请再次运行同一命令。",
+    "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

@@ -2,6 +2,7 @@
 
 AssistantError
 ├── UnknownFormat         the model's tokenizer has the role tokens of no format we know
+├── CallsNotTaught        tools or code asked of a format that has none
 ├── ModelNotFound         no file at the path that was given
 ├── ModelNotReady         asked before a model is loaded
 ├── UnknownConversation   no conversation with this id (they live in memory)
@@ -13,8 +14,6 @@ AssistantError
 ├── TokenCannotWrite      the token only reads, or the repository is somebody else's
 ├── UploadFailed          a file did not get to the Hub
 ├── BadDocument           settings or definitions that a person wrote are not as they should be
-├── SandboxFailed         a session could not be confined at this level
-├── SandboxRefused        no level holds that the operator allows
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -37,6 +36,13 @@ class AssistantError(Exception):
 class UnknownFormat(AssistantError):
     template = (
         "{path} has no role tokens that we know: {missing}. Supported chat formats: {supported}."
+    )
+
+
+class CallsNotTaught(AssistantError):
+    template = (
+        "{format} models were never taught to call tools or to have code run; they can only chat. "
+        "Open a ChatGLM3, GLM-4 or Qwen model for that."
     )
 
 
@@ -94,14 +100,6 @@ class UploadFailed(AssistantError):
 
 class BadDocument(AssistantError):
     template = "{name}, line {line}: {where}: found {found}, expected {expected}."
-
-
-class SandboxFailed(AssistantError):
-    template = "A sandbox of level {level} could not be made: {reason}."
-
-
-class SandboxRefused(AssistantError):
-    template = "Code is not run here, because nothing confines it well enough. {tried} {remedy}"
 
 
 class InternalError(AssistantError):

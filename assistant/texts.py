@@ -155,6 +155,10 @@ CHINESE_ERRORS: dict[str, str] = {
     "DiskFull": "{path} 放不下：需要 {need}，剩余 {have}。请腾出空间后再启动。",
     "EngineClosed": "引擎已关闭，请重新加载模型。",
     "UnknownFormat": "{path} 里没有已知的角色词元：{missing}。支持的对话格式：{supported}。",
+    "CallsNotTaught": (
+        "{format} 模型没有学过调用工具或运行代码，只能对话。"
+        "请打开 ChatGLM3、GLM-4 或 Qwen 模型。"
+    ),
     "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 或 .bin 文件的路径。",
     "ModelNotReady": "模型还没有加载好，请稍后再问。",
     "UnknownConversation": (
@@ -177,7 +181,5 @@ CHINESE_ERRORS: dict[str, str] = {
     ),
     "UploadFailed": "文件没有传到 {repo}：{reason}。请再次运行同一命令。",
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
-    "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
-    "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离。{tried}{remedy}",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

@@ -31,6 +31,7 @@ from engine import (
 from engine.config import Rope
 
 CHATML = ("<|im_start|>", "<|im_end|>")
+CHATGLM2 = ("[gMASK]", "sop", "</s>")
 CHATGLM3 = ("[gMASK]", "sop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 FIRST_SPECIAL = 0x110000  # behind the last Unicode character
 

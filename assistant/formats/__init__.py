@@ -2,11 +2,13 @@
 
 from assistant.errors import UnknownFormat
 from assistant.formats.base import ChatFormat
-from assistant.formats.chatglm3 import GLM4, ChatGLM3
+from assistant.formats.chatglm2 import ChatGLM2
+from assistant.formats.chatglm3 import ChatGLM3
 from assistant.formats.chatml import ChatML
+from assistant.formats.glm4 import GLM4
 from engine import Engine
 
-FORMATS: tuple[type[ChatFormat], ...] = (ChatGLM3, GLM4, ChatML)
+FORMATS: tuple[type[ChatFormat], ...] = (ChatGLM3, GLM4, ChatML, ChatGLM2)
 
 
 def format_for(engine: Engine) -> ChatFormat:

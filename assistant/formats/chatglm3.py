@@ -11,18 +11,13 @@ from assistant.formats.base import ChatFormat, split_system
 from assistant.formats.chatglm3_parser import ChatGLM3Parser
 from assistant.messages import Message, Role
 from assistant.parse import Offer, Parser
-from assistant.toolspec import ToolSpec, chatglm3_tool, openai_tool
+from assistant.toolspec import ToolSpec, chatglm3_tool
 from engine import Tokenizer
 
 # What it was taught to read above its tools.
 PREAMBLE = (
     "Answer the following questions as best as you can. You have access to the following tools:"
 )
-GLM4_PREAMBLE = (
-    "你是一个名为 ChatGLM 的人工智能助手。你是基于智谱AI训练的语言模型 GLM-4 模型开发的，"
-    "你的任务是针对用户的问题和要求提供适当的答复和支持。"
-)
-GLM4_CALLS = "在调用上述函数时，请使用 Json 格式表示调用的参数。"
 ROLE_TOKENS = tuple(f"<|{role.value}|>" for role in Role)
 
 
@@ -64,17 +59,3 @@ class ChatGLM3(ChatFormat):
         listed = {spec.name: chatglm3_tool(spec) for spec in tools}
         above = system_prompt or PREAMBLE
         return f"{above}\n{json.dumps(listed, indent=4, ensure_ascii=False)}"
-
-
-class GLM4(ChatGLM3):
-    """GLM-4 spells one token otherwise, and its tools; it writes arguments as JSON."""
-
-    name: ClassVar[str] = "GLM-4"
-    tokens: ClassVar[tuple[str, ...]] = ("[gMASK]", "<sop>", *ROLE_TOKENS)
-
-    def describe(self, tools: Sequence[ToolSpec], system_prompt: str) -> str:
-        parts = [system_prompt or GLM4_PREAMBLE, "# 可用工具"]
-        for spec in tools:
-            function = json.dumps(openai_tool(spec)["function"], indent=4, ensure_ascii=False)
-            parts.append(f"## {spec.name}\n\n{function}\n{GLM4_CALLS}")
-        return "\n\n".join(parts)

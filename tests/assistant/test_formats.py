@@ -1,13 +1,23 @@
 """Prompts as ids: what the model reads, and what nobody can type into it."""
 
 import pytest
-from fake_engine import CHATGLM3, CHATML, FakeEngine, FakeTokenizer, as_engine, as_tokenizer
+from fake_engine import (
+    CHATGLM2,
+    CHATGLM3,
+    CHATML,
+    FakeEngine,
+    FakeTokenizer,
+    as_engine,
+    as_tokenizer,
+)
 
 from assistant.calls import ToolCall
 from assistant.errors import UnknownFormat
 from assistant.formats import format_for
-from assistant.formats.chatglm3 import GLM4, ChatGLM3
+from assistant.formats.chatglm2 import ChatGLM2
+from assistant.formats.chatglm3 import ChatGLM3
 from assistant.formats.chatml import ChatML, default_system
+from assistant.formats.glm4 import GLM4
 from assistant.messages import Message, Role
 from assistant.parse import Offer
 from assistant.toolspec import ToolSpec
@@ -151,6 +161,7 @@ def test_the_format_is_chosen_by_the_tokens_that_the_file_has() -> None:
     assert isinstance(format_for(as_engine(FakeEngine(specials=CHATGLM3))), ChatGLM3)
     glm4 = ["<sop>" if name == "sop" else name for name in CHATGLM3]
     assert isinstance(format_for(as_engine(FakeEngine(specials=glm4))), GLM4)
+    assert isinstance(format_for(as_engine(FakeEngine(specials=CHATGLM2))), ChatGLM2)
 
 
 def test_a_model_of_no_known_format_is_refused_with_what_it_lacks() -> None:
@@ -159,7 +170,7 @@ def test_a_model_of_no_known_format_is_refused_with_what_it_lacks() -> None:
     message = str(refusal.value)
     assert "ChatML lacks <|im_end|>" in message
     assert "ChatGLM3 lacks sop, <|system|>" in message
-    assert "Supported chat formats: ChatGLM3, GLM-4, ChatML." in message
+    assert "Supported chat formats: ChatGLM3, GLM-4, ChatML, ChatGLM2." in message
 
 
 WEATHER = ToolSpec("get_weather", "天气", {"properties": {"city": {"type": "string"}}})
@@ -193,13 +204,31 @@ def test_chatml_results_come_from_the_users_side(chatml: ChatML, tokenizer: Fake
     )
 
 
-def test_glm4_describes_its_tools_in_its_own_way(tokenizer: FakeTokenizer) -> None:
-    glm4 = GLM4(as_tokenizer(FakeTokenizer([*CHATGLM3, "<sop>"])), {})
-    described = glm4.describe([WEATHER], "")
-    assert described.startswith("你是一个名为 ChatGLM 的人工智能助手。")
-    assert '\n\n# 可用工具\n\n## get_weather\n\n{\n    "name": "get_weather",\n' in described
-    assert described.endswith("\n}\n在调用上述函数时，请使用 Json 格式表示调用的参数。")
-    assert glm4.describe([WEATHER], "你好").startswith("你好\n\n# 可用工具")
+def test_glm4_describes_its_tools_as_its_published_template_does() -> None:
+    tokenizer = FakeTokenizer([*CHATGLM3, "<sop>"])
+    glm4 = GLM4(as_tokenizer(tokenizer), {})
+    assert tokenizer.spell(glm4.encode_prompt([user("Hi")], [WEATHER, WEATHER])) == (
+        "[gMASK]<sop><|system|>\n"
+        "你是一个名为 ChatGLM 的人工智能助手。你是基于智谱AI训练的语言模型 GLM-4 模型开发的，"
+        "你的任务是针对用户的问题和要求提供适当的答复和支持。\n\n# 可用工具"
+        + 2
+        * (
+            '\n\n## get_weather\n\n{\n    "name": "get_weather",\n    "description": "天气",\n'
+            '    "parameters": {\n        "properties": {\n            "city": {\n'
+            '                "type": "string"\n            }\n        }\n    }\n}\n'
+            "在调用上述函数时，请使用 Json 格式表示调用的参数。"
+        )
+        + "<|user|>\nHi<|assistant|>"
+    )
+
+
+def test_glm4s_system_prompt_stands_behind_its_tools_in_a_message_of_its_own() -> None:
+    tokenizer = FakeTokenizer([*CHATGLM3, "<sop>"])
+    glm4 = GLM4(as_tokenizer(tokenizer), {})
+    prompt = glm4.encode_prompt([Message(Role.SYSTEM, "Be brief."), user("Hi")], [WEATHER])
+    assert tokenizer.spell(prompt).endswith(
+        "请使用 Json 格式表示调用的参数。<|system|>\nBe brief.<|user|>\nHi<|assistant|>"
+    )
 
 
 @pytest.mark.parametrize("silent", [True, False])

@@ -14,6 +14,8 @@ AssistantError
 ├── TokenCannotWrite      the token only reads, or the repository is somebody else's
 ├── UploadFailed          a file did not get to the Hub
 ├── BadDocument           settings or definitions that a person wrote are not as they should be
+├── SandboxFailed         a session could not be confined at this level
+├── SandboxRefused        no level holds that the operator allows
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -100,6 +102,14 @@ class UploadFailed(AssistantError):
 
 class BadDocument(AssistantError):
     template = "{name}, line {line}: {where}: found {found}, expected {expected}."
+
+
+class SandboxFailed(AssistantError):
+    template = "A sandbox of level {level} could not be made: {reason}."
+
+
+class SandboxRefused(AssistantError):
+    template = "Code is not run here, because nothing confines it well enough. {tried} {remedy}"
 
 
 class InternalError(AssistantError):

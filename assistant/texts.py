@@ -181,5 +181,7 @@ CHINESE_ERRORS: dict[str, str] = {
     ),
     "UploadFailed": "文件没有传到 {repo}：{reason}。请再次运行同一命令。",
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
+    "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
+    "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离。{tried}{remedy}",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

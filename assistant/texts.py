@@ -149,6 +149,13 @@ CHINESE_ERRORS: dict[str, str] = {
         "或给出一个模型文件：MODEL=/路径/模型.gguf streamlit run streamlit_app.py"
     ),
     "BadLogits": "模型算出了 {count} 个不是数的值，模型文件可能已损坏。",
+    "NothingAllowed": (
+        "已生成 {count} 个词元，而按这次回答的规则，后面一个词元都不能再用。"
+        "请重新提问，或关闭这项约束。"
+    ),
+    "ConstraintFailed": (
+        "这次回答的规则出错（{kind}），详情见服务器日志。请重新提问，或关闭这项约束。"
+    ),
     "CacheNotWritable": (
         "无法写入 {path}：{reason}。请使它可写，或把 ASSISTANT_HOME 设为可写的文件夹。"
     ),

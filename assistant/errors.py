@@ -109,7 +109,10 @@ class SandboxFailed(AssistantError):
 
 
 class SandboxRefused(AssistantError):
-    template = "Code is not run here, because nothing confines it well enough. {tried} {remedy}"
+    template = (
+        "Code is not run here, because nothing confines it well enough ({tried}). To mend it: "
+        "{command}"
+    )
 
 
 class InternalError(AssistantError):

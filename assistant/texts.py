@@ -149,13 +149,6 @@ CHINESE_ERRORS: dict[str, str] = {
         "或给出一个模型文件：MODEL=/路径/模型.gguf streamlit run streamlit_app.py"
     ),
     "BadLogits": "模型算出了 {count} 个不是数的值，模型文件可能已损坏。",
-    "NothingAllowed": (
-        "已生成 {count} 个词元，而按这次回答的规则，后面一个词元都不能再用。"
-        "请重新提问，或关闭这项约束。"
-    ),
-    "ConstraintFailed": (
-        "这次回答的规则出错（{kind}），详情见服务器日志。请重新提问，或关闭这项约束。"
-    ),
     "CacheNotWritable": (
         "无法写入 {path}：{reason}。请使它可写，或把 ASSISTANT_HOME 设为可写的文件夹。"
     ),
@@ -189,6 +182,6 @@ CHINESE_ERRORS: dict[str, str] = {
     "UploadFailed": "文件没有传到 {repo}：{reason}。请再次运行同一命令。",
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
     "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
-    "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离。{tried}{remedy}",
+    "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离（{tried}）。修复办法：{command}",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

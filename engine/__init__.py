@@ -8,7 +8,6 @@ from engine.config import (
     ModelConfig,
     SamplingParams,
 )
-from engine.constraint import Constraint
 from engine.download import DownloadProgress
 from engine.engine import Engine
 from engine.errors import (
@@ -16,13 +15,11 @@ from engine.errors import (
     BadModelFile,
     BadSetting,
     CacheNotWritable,
-    ConstraintFailed,
     DiskFull,
     DownloadFailed,
     EngineClosed,
     EngineError,
     NotEnoughMemory,
-    NothingAllowed,
     PromptTooLong,
     UnsupportedModel,
 )
@@ -44,8 +41,6 @@ __all__ = [
     "BadModelFile",
     "BadSetting",
     "CacheNotWritable",
-    "Constraint",
-    "ConstraintFailed",
     "DiskFull",
     "DownloadFailed",
     "DownloadProgress",
@@ -63,7 +58,6 @@ __all__ = [
     "LoadStage",
     "ModelConfig",
     "NotEnoughMemory",
-    "NothingAllowed",
     "PromptProgress",
     "PromptTooLong",
     "SamplingParams",

@@ -11,7 +11,6 @@ from typing import cast
 
 from assistant import Assistant, ModelLoader
 from engine import (
-    Constraint,
     DownloadProgress,
     Engine,
     EngineError,
@@ -143,18 +142,14 @@ class FakeEngine:
         self.kernels = "scripted"
         self.threads = 1
         self.generations: list[FakeGeneration] = []
-        self.constraints: list[Constraint | None] = []
         self.closed = False
         self._script = list(script)
 
-    def generate(
-        self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
-    ) -> FakeGeneration:
+    def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
         if len(prompt) >= self.context_length:
             raise PromptTooLong(prompt_tokens=len(prompt), context_length=self.context_length)
         generation = FakeGeneration(prompt, params)
         self.generations.append(generation)
-        self.constraints.append(constraint)
         if self._script:
             generation.say(self._script[min(len(self.generations), len(self._script)) - 1])
             generation.finish()

@@ -14,14 +14,12 @@ from unittest import mock
 from fake_engine import FakeEngine, FakeGeneration, loader_of
 
 from assistant import ModelLoader, cli
-from engine import Constraint, SamplingParams
+from engine import SamplingParams
 
 
 class Endless(FakeEngine):
-    def generate(
-        self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
-    ) -> FakeGeneration:
-        generation = super().generate(prompt, params, constraint)
+    def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
+        generation = super().generate(prompt, params)
         generation.say("Hal")
         return generation
 

@@ -1,0 +1,52 @@
+"""Levels 2, 2s and 3: the host's own tree, with everything not needed refused.
+
+There is no mount namespace, so the working folder keeps its own path: `/mnt/data` does not exist
+inside, and /tmp is a private folder of the host. With root each session has its own uid.
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from assistant.errors import SandboxFailed
+from assistant.sandbox import landlock
+from assistant.sandbox.interpreter import configuration_files, folders_of, system_folders
+from assistant.sandbox.level import Level
+from assistant.sandbox.plan import Launch, Policy, Prepared
+from assistant.sandbox.slots import Slot
+
+# Facts about the machine that libraries ask for; nothing else of /proc and /sys can be opened.
+_MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu")
+
+
+def prepare(level: Level, what: Launch, policy: Policy, slot: Slot | None) -> Prepared:
+    """Raises when what this level is made of is not there."""
+    version = landlock.abi()
+    if level is not Level.WEAK and version == 0:
+        raise SandboxFailed(level=level, reason="the kernel has no Landlock")
+    if level is Level.LANDLOCK_SHARED and os.geteuid() == 0:
+        raise SandboxFailed(level=level, reason="code never runs as root; root has level 2")
+    if level is not Level.LANDLOCK_SHARED and slot is None and policy.uid:
+        raise SandboxFailed(level=level, reason="only root can give a session a uid of its own")
+    tmp = _private_tmp(slot)
+    rules = None
+    if policy.landlock and level is not Level.WEAK:
+        readable = [*system_folders(), *configuration_files(), *folders_of(what.python)]
+        readable += [*what.readable, *(Path(name) for name in _MACHINE)]
+        rules = landlock.ruleset(version, readable, [what.work, tmp])
+    return Prepared(
+        outer=[],
+        work=what.work,
+        tmp=tmp,
+        landlock=rules,
+        guarded=True,
+        clean=lambda: shutil.rmtree(tmp, ignore_errors=True),
+    )
+
+
+def _private_tmp(slot: Slot | None) -> Path:
+    tmp = Path(tempfile.mkdtemp(prefix="sandbox-"))
+    if slot:
+        slot.own(tmp)
+    return tmp

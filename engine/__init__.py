@@ -8,6 +8,7 @@ from engine.config import (
     ModelConfig,
     SamplingParams,
 )
+from engine.constraint import Constraint
 from engine.download import DownloadProgress
 from engine.engine import Engine
 from engine.errors import (
@@ -15,11 +16,13 @@ from engine.errors import (
     BadModelFile,
     BadSetting,
     CacheNotWritable,
+    ConstraintFailed,
     DiskFull,
     DownloadFailed,
     EngineClosed,
     EngineError,
     NotEnoughMemory,
+    NothingAllowed,
     PromptTooLong,
     UnsupportedModel,
 )
@@ -41,6 +44,8 @@ __all__ = [
     "BadModelFile",
     "BadSetting",
     "CacheNotWritable",
+    "Constraint",
+    "ConstraintFailed",
     "DiskFull",
     "DownloadFailed",
     "DownloadProgress",
@@ -58,6 +63,7 @@ __all__ = [
     "LoadStage",
     "ModelConfig",
     "NotEnoughMemory",
+    "NothingAllowed",
     "PromptProgress",
     "PromptTooLong",
     "SamplingParams",

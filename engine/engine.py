@@ -16,6 +16,7 @@ from engine.config import (
     ModelConfig,
     SamplingParams,
 )
+from engine.constraint import Constraint
 from engine.errors import BadSetting, EngineClosed, EngineError, NotEnoughMemory, PromptTooLong
 from engine.events import FinishReason
 from engine.kernels.compile import compile_kernels
@@ -87,8 +88,13 @@ class Engine:
         log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa, threads)
         return cls(file, tokenizer, model, cache, isa)
 
-    def generate(self, prompt: Sequence[int], params: SamplingParams) -> Generation:
-        """Put a request in line and return its handle at once."""
+    def generate(
+        self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
+    ) -> Generation:
+        """Put a request in line and return its handle at once.
+
+        A constraint serves one request: it follows what that one writes.
+        """
         prompt = list(prompt)
         if not prompt:
             raise BadSetting(name="prompt", value=prompt, rule="at least one token id")
@@ -102,7 +108,7 @@ class Engine:
             stop_ids |= self.tokenizer.stop_ids
         sampler = make_sampler(params, self.config.vocab_size)
         text = TextStream(self.tokenizer, params.stop)
-        request = Request(prompt, params, stop_ids, sampler, text)
+        request = Request(prompt, params, stop_ids, sampler, text, constraint)
         request.handle.on_cancel(self._wake)
         with self._changed:
             if self._closed:
@@ -191,7 +197,7 @@ class Engine:
         if request.handle.cancelled:
             return  # the next `_collect` ends it
         try:
-            token = request.sampler(logits, request.prompt, request.output)
+            token = request.choose(logits, self.context_length)
         except EngineError as error:
             self._end(request, sound=False)
             request.finish(FinishReason.ERROR, error=error)

@@ -6,6 +6,8 @@ EngineError
 ├── NotEnoughMemory       the model does not fit what the machine grants
 ├── PromptTooLong         the prompt leaves no room in the context
 ├── BadLogits             the model computed something that is not a number
+├── NothingAllowed        a request's constraint forbids every token
+├── ConstraintFailed      a request's constraint raised
 ├── BadSetting            a sampling or engine option out of its range
 ├── DownloadFailed        a model could not be fetched
 ├── CacheNotWritable      a folder we must write to refuses
@@ -52,6 +54,20 @@ class PromptTooLong(EngineError):
 
 class BadLogits(EngineError):
     template = "The model produced {count} values that are not numbers; the file may be damaged."
+
+
+class NothingAllowed(EngineError):
+    template = (
+        "After {count} tokens the rules for this answer allow no token at all. Ask again, or "
+        "switch the constraint off."
+    )
+
+
+class ConstraintFailed(EngineError):
+    template = (
+        "The rules for this answer failed ({kind}); the server's log says more. Ask again, or "
+        "switch the constraint off."
+    )
 
 
 class BadSetting(EngineError):

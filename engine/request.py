@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from engine.cache import Prefix
 from engine.config import SamplingParams
+from engine.constraint import Constraint, constrain
 from engine.errors import EngineError
 from engine.events import (
     Finished,
@@ -17,7 +18,7 @@ from engine.events import (
     PromptProgress,
     Token,
 )
-from engine.sampling import Sampler
+from engine.sampling import Logits, Sampler
 from engine.textstream import TextStream
 
 
@@ -71,6 +72,7 @@ class Request:
     stop_ids: frozenset[int]
     sampler: Sampler
     text: TextStream
+    constraint: Constraint | None = None
     handle: Generation = field(default_factory=Generation)
     prefix: Prefix = field(default_factory=Prefix)
     output: list[int] = field(default_factory=list)
@@ -102,6 +104,13 @@ class Request:
         left = (total - done) / tokens_per_second if tokens_per_second > 0 else None
         self.handle.emit(PromptProgress(done, total, left))
 
+    def choose(self, logits: Logits, context: int) -> int:
+        """The next token. What may not come goes first, so that no filter can leave only that."""
+        if self.constraint is not None:
+            left = self._length_limit(context) - len(self.output)
+            logits = constrain(logits, self.constraint, self.output, left)
+        return self.sampler(logits, self.prompt, self.output)
+
     def accept(self, token: int, context: int) -> bool:
         """Take the next token, tell the caller, and say whether the generation has ended."""
         self.last_token = time.monotonic()
@@ -114,11 +123,14 @@ class Request:
         self.handle.emit(Token(token, self.text.feed(token)))
         if self.text.stopped:
             self.finish(FinishReason.STOP)
-        elif len(self.output) >= min(self.params.max_new_tokens, context - len(self.prompt)):
+        elif len(self.output) >= self._length_limit(context):
             self.finish(FinishReason.LENGTH)
         else:
             return False
         return True
+
+    def _length_limit(self, context: int) -> int:
+        return min(self.params.max_new_tokens, context - len(self.prompt))
 
     def finish(
         self, reason: FinishReason, stop_id: int | None = None, error: EngineError | None = None

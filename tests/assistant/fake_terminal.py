@@ -14,12 +14,14 @@ from unittest import mock
 from fake_engine import FakeEngine, FakeGeneration, loader_of
 
 from assistant import ModelLoader, cli
-from engine import SamplingParams
+from engine import Constraint, SamplingParams
 
 
 class Endless(FakeEngine):
-    def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
-        generation = super().generate(prompt, params)
+    def generate(
+        self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
+    ) -> FakeGeneration:
+        generation = super().generate(prompt, params, constraint)
         generation.say("Hal")
         return generation
 

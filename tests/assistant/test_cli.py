@@ -15,7 +15,7 @@ from fake_engine import FakeEngine, FakeGeneration, loader_of
 
 from assistant import cli
 from assistant.terminal import ERROR, INTERRUPTED, OK
-from engine import EngineClosed, SamplingParams
+from engine import Constraint, EngineClosed, SamplingParams
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = [sys.executable, str(ROOT / "tests/assistant/fake_terminal.py")]
@@ -99,8 +99,13 @@ def test_a_failed_answer_keeps_its_text_and_says_why(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Breaking(FakeEngine):
-        def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
-            generation = super().generate(prompt, params)
+        def generate(
+            self,
+            prompt: Sequence[int],
+            params: SamplingParams,
+            constraint: Constraint | None = None,
+        ) -> FakeGeneration:
+            generation = super().generate(prompt, params, constraint)
             generation.say("Hal")
             generation.fail(EngineClosed())
             return generation

@@ -9,6 +9,8 @@ AssistantError
 ├── AnswerRunning         the conversation is still being answered
 ├── NothingToRepeat       no answer to regenerate or to continue
 ├── EmptyQuestion         nothing but blanks was asked
+├── NothingAsked          an answer to a question that no turn waits with
+├── BadArguments          a person's arguments that the tool cannot take
 ├── NoToken               an upload without anybody's token
 ├── TokenUnknown          the Hub does not know the token
 ├── TokenCannotWrite      the token only reads, or the repository is somebody else's
@@ -73,6 +75,14 @@ class NothingToRepeat(AssistantError):
 
 class EmptyQuestion(AssistantError):
     template = "The question is empty. Type something first."
+
+
+class NothingAsked(AssistantError):
+    template = "This question has been answered already, or its answer was stopped."
+
+
+class BadArguments(AssistantError):
+    template = "The tool cannot take these arguments: {reason}."
 
 
 class NoToken(AssistantError):

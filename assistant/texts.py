@@ -149,6 +149,13 @@ CHINESE_ERRORS: dict[str, str] = {
         "或给出一个模型文件：MODEL=/路径/模型.gguf streamlit run streamlit_app.py"
     ),
     "BadLogits": "模型算出了 {count} 个不是数的值，模型文件可能已损坏。",
+    "NothingAllowed": (
+        "已生成 {count} 个词元，而按这次回答的规则，后面一个词元都不能再用。"
+        "请重新提问，或关闭这项约束。"
+    ),
+    "ConstraintFailed": (
+        "这次回答的规则出错（{kind}），详情见服务器日志。请重新提问，或关闭这项约束。"
+    ),
     "CacheNotWritable": (
         "无法写入 {path}：{reason}。请使它可写，或把 ASSISTANT_HOME 设为可写的文件夹。"
     ),
@@ -156,8 +163,7 @@ CHINESE_ERRORS: dict[str, str] = {
     "EngineClosed": "引擎已关闭，请重新加载模型。",
     "UnknownFormat": "{path} 里没有已知的角色词元：{missing}。支持的对话格式：{supported}。",
     "CallsNotTaught": (
-        "{format} 模型没有学过调用工具或运行代码，只能对话。"
-        "请打开 ChatGLM3、GLM-4 或 Qwen 模型。"
+        "{format} 模型没有学过调用工具或运行代码，只能对话。请打开 ChatGLM3、GLM-4 或 Qwen 模型。"
     ),
     "ModelNotFound": "{path} 没有模型文件。请给出一个 .gguf 或 .bin 文件的路径。",
     "ModelNotReady": "模型还没有加载好，请稍后再问。",
@@ -167,6 +173,8 @@ CHINESE_ERRORS: dict[str, str] = {
     "AnswerRunning": "回答还在生成。请先停止，或等它结束。",
     "NothingToRepeat": "这个对话里没有可以重新生成或继续的回答。",
     "EmptyQuestion": "问题是空的，请先输入内容。",
+    "NothingAsked": "这个问题已经回答过了，或者回答已被停止。",
+    "BadArguments": "工具不接受这些参数：{reason}。",
     "NoToken": (
         "上传需要有写权限的令牌。请在 {hub}/settings/tokens 创建，"
         "然后设置 HF_TOKEN 或运行 `hf auth login`。"

@@ -31,7 +31,7 @@ def prepare(level: Level, what: Launch, policy: Policy, slot: Slot | None) -> Pr
         raise SandboxFailed(level=level, reason="only root can give a session a uid of its own")
     tmp = _private_tmp(slot)
     rules = None
-    if policy.landlock and level is not Level.WEAK:
+    if policy.paths and level is not Level.WEAK:
         readable = [*system_folders(), *configuration_files(), *folders_of(what.python)]
         readable += [*what.readable, *(Path(name) for name in _MACHINE)]
         rules = landlock.ruleset(version, readable, [what.work, tmp])

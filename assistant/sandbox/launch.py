@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assistant.errors import SandboxFailed
-from assistant.sandbox import confined, landlock, seccomp, slots
+from assistant.sandbox import bubblewrap, chroot, confined, landlock, seccomp, slots
 from assistant.sandbox.level import Level
 from assistant.sandbox.limits import Limits, rlimits
 from assistant.sandbox.plan import FULL, TMP, WORK, Launch, Policy, Prepared
@@ -138,6 +138,10 @@ def launch(level: Level, what: Launch, policy: Policy = FULL) -> Jailed:
 def _prepare(level: Level, what: Launch, policy: Policy, slot: Slot | None) -> Prepared:
     if level in (Level.LANDLOCK, Level.LANDLOCK_SHARED, Level.WEAK):
         return confined.prepare(level, what, policy, slot)
+    if level is Level.NAMESPACES:
+        return bubblewrap.prepare(what, policy, slot)
+    if level is Level.CHROOT:
+        return chroot.prepare(what, policy, slot)
     raise SandboxFailed(level=level, reason="nothing is made at this level")
 
 
@@ -163,7 +167,7 @@ class _Start:
         try:
             outer = self._popen(inside, stage, said, outlet)
         finally:
-            for descriptor in (*inside, stage):
+            for descriptor in (*inside, stage, *self.prepared.fds):
                 os.close(descriptor)
         jailed = self._jailed(outer, control)
         try:

@@ -30,11 +30,10 @@ class Policy:
     """Which protections are on. Everything: tests alone switch one off, to see its attack bite."""
 
     namespaces: frozenset[str] = frozenset({"pid", "net", "ipc", "uts", "cgroup"})
-    own_proc: bool = True
+    paths: bool = True  # only its own are seen (1, 1c) or may be opened (2, 2s)
     read_only: bool = True
-    landlock: bool = True
     seccomp: bool = True
-    uid: bool = True
+    uid: bool = True  # its own user, without capabilities
     rlimits: bool = True
     cgroup: bool = True
 

@@ -88,11 +88,20 @@ def _chatglm(folder: Path, plan: Plan, family: Family) -> TokenizerFacts:
         facts,
         tokens=[*facts.tokens, *controls],
         kinds=[*facts.kinds, *(TokenKind.CONTROL for _ in controls)],
-        scores=None if facts.scores is None else [*facts.scores, *(0.0 for _ in controls)],
+        scores=facts.scores and [*facts.scores, *(_last(facts.scores) for _ in controls)],
         eos_id=ids.get("<|endoftext|>", next(iter(plan.eos_ids), None)),
         eot_id=ids.get("<|user|>"),
         pad_id=plan.pad_id,
     )
+
+
+def _last(scores: Sequence[float]) -> float:
+    """Worse than every piece's: llama.cpp also joins letters to the control tokens they spell.
+
+    With 0.0, the best of all, "philosophy" would have a `sop` in it. What is left is a word that
+    is read letter by letter anyway; `sop` keeps its spelling, which prompt templates look for.
+    """
+    return min(scores) - 1.0
 
 
 def _sentencepiece(folder: Path) -> TokenizerFacts:

@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… upload`."""
+"""The command line: `python -m assistant chat`, `… tools`, `… upload`."""
 
 import argparse
 import io
@@ -15,6 +15,7 @@ from assistant.loading import ModelLoader
 from assistant.settings import ChatSettings
 from assistant.terminal import INTERRUPTED, OK, Terminal, fail
 from assistant.texts import Language, say
+from assistant.toolcommands import add_tools
 from assistant.upload import upload
 from engine import EngineError
 
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add_command in (add_chat, add_upload):
+    for add_command in (add_chat, add_tools, add_upload):
         command = add_command(commands)
         command.add_argument(
             "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"

@@ -28,6 +28,10 @@ _FILE_TYPES = {
     QuantType.Q5_0: gguf.LlamaFileType.MOSTLY_Q5_0,
     QuantType.Q5_1: gguf.LlamaFileType.MOSTLY_Q5_1,
     QuantType.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
+    QuantType.Q4_K: gguf.LlamaFileType.MOSTLY_Q4_K_M,
+    QuantType.Q5_K: gguf.LlamaFileType.MOSTLY_Q5_K_M,
+    QuantType.Q6_K: gguf.LlamaFileType.MOSTLY_Q6_K,
+    QuantType.BF16: gguf.LlamaFileType.MOSTLY_BF16,
 }
 
 
@@ -105,6 +109,7 @@ def _type_of(path: Path, weight: Weight, quant: QuantType) -> QuantType:
         return QuantType.F32
     if weight.name == PREFIX_NAME:
         return QuantType.F16
+    quant = quant if weight.type is None else weight.type
     if weight.columns % block_size(quant):
         raise UnsupportedModel(
             path=path,

@@ -6,21 +6,13 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Column, Table
 
+from engine.bar import byte_bar
 from engine.conversion import TYPES, Conversion, convert
 from engine.download import DownloadProgress
 from engine.errors import EngineError
@@ -38,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         folder = _folder(args.input, args.source, console)
         started = time.monotonic()
-        with _bar(console, "Converting") as update:
+        with byte_bar(console, "Converting") as update:
             done = convert(
                 folder,
                 args.output,
@@ -84,27 +76,12 @@ def _folder(name: str, source: str, console: Console) -> Path:
     looks_like_name = name.count("/") == 1 and not path.is_absolute() and not name.startswith(".")
     if path.exists() or not looks_like_name:
         return path
-    with _bar(console, f"Fetching {name}") as update:
+    with byte_bar(console, f"Fetching {name}") as update:
 
         def listen(progress: DownloadProgress) -> None:
             update(progress.done, progress.total)
 
         return fetch_repository(named_repository(name, source), model_home(), listen)
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of bytes with the time left; yields what moves it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _report(console: Console, done: Conversion, seconds: float, verbose: bool) -> None:

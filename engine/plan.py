@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from engine.config import ModelConfig
 from engine.ggml import Family
+from engine.quants import QuantType
 
 Floats = npt.NDArray[np.float32]
 Rows = Callable[[int, int], Floats]  # the rows from one number up to another, in float32
@@ -17,13 +18,15 @@ Rows = Callable[[int, int], Floats]  # the rows from one number up to another, i
 class Weight:
     """A tensor to be written, by its GGUF name. `open` maps its source, which is then read by rows.
 
-    A vector is one row. `source` names what the checkpoint calls it.
+    A vector is one row. `source` names what the checkpoint calls it. `type` is the one to write
+    it as, where that is not the whole file's.
     """
 
     name: str
     shape: tuple[int, ...]
     source: str
     open: Callable[[], Rows] = field(repr=False)
+    type: QuantType | None = None
 
     @property
     def rows(self) -> int:

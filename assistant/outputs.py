@@ -1,17 +1,19 @@
 """What a tool or a piece of code gives back: a person sees it whole, the model as short text."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 # An observation that is cut keeps more of its end: errors and totals come last.
 HEAD_SHARE = 0.4
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 @dataclass(frozen=True)
 class TextOutput:
-    """Plain text, never markup; `stream` says where a program wrote it."""
+    """Plain text, never markup, perhaps with ANSI colours; `stream` says where it was written."""
 
     text: str
     stream: Literal["result", "stdout", "stderr"] = "result"
@@ -43,6 +45,14 @@ class ImageOutput:
 
 
 @dataclass(frozen=True)
+class ChartOutput:
+    """A figure's specification: known keys only, and no address in it. Not for changing."""
+
+    library: Literal["plotly", "vega-lite"]
+    spec: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class FileOutput:
     """A file to download. `name` has been made safe."""
 
@@ -52,14 +62,16 @@ class FileOutput:
 
 @dataclass(frozen=True)
 class ErrorOutput:
-    """What went wrong: a name, a message, and the way there as text."""
+    """What went wrong: a name, a message, and the way there as text, perhaps with ANSI colours."""
 
     name: str
     message: str
     traceback: str = ""
 
 
-Output = TextOutput | JsonOutput | TableOutput | ImageOutput | FileOutput | ErrorOutput
+Output = (
+    TextOutput | JsonOutput | TableOutput | ImageOutput | ChartOutput | FileOutput | ErrorOutput
+)
 
 
 def observation(outputs: Sequence[Output], limit: int) -> str:
@@ -80,17 +92,19 @@ def shortened(text: str, limit: int) -> str:
 def _as_text(output: Output) -> str:
     match output:
         case TextOutput(text):
-            return text.strip("\n")
+            return _COLOURS.sub("", text).strip("\n")
         case JsonOutput(value):
             return json.dumps(value, ensure_ascii=False)
         case TableOutput():
             return _table(output)
         case ImageOutput(_, width, height):
             return f"[Image] {width} x {height} pixels"
+        case ChartOutput(library, _):
+            return f"[Chart] {library}"
         case FileOutput(name, data):
             return f"[File] {name}, {len(data)} bytes"
         case ErrorOutput(name, message, traceback):
-            return traceback or f"{name}: {message}"
+            return _COLOURS.sub("", traceback) or f"{name}: {message}"
 
 
 def _table(table: TableOutput) -> str:

@@ -13,7 +13,6 @@ from assistant.outputs import ChartOutput
 MAX_NODES = 200_000
 MAX_DEPTH = 14
 MAX_TEXT = 2000
-
 _ADDRESS = re.compile(
     r"//|\bdata:|\bjavascript:|\bfile:|\bblob:|url\s*\(|<\s*[a-z/!]", re.IGNORECASE
 )
@@ -28,50 +27,49 @@ _TRACES = _words(
     """
     scatter scattergl bar histogram histogram2d box violin heatmap contour pie scatter3d surface
     candlestick ohlc funnel waterfall sunburst treemap scatterpolar barpolar indicator parcoords
+    """
+)
 _PLOTLY = _words(
     """
     data layout type x y z a r theta text name mode marker line color colorscale size opacity
+    width dash shape fill fillcolor labels values parents ids hole pull sort direction
+    orientation base offset histfunc histnorm nbinsx nbinsy xbins ybins start end dx dy x0 y0
+    open high low close increasing decreasing boxpoints boxmean jitter pointpos points box
+    meanline side bandwidth error_x error_y array arrayminus symmetric visible showlegend
+    legend legendgroup hoverinfo textposition textinfo textfont font family title autosize
+    height margin l r t b pad xaxis yaxis xaxis2 yaxis2 xaxis3 yaxis3 xaxis4 yaxis4 scene
+    polar radialaxis angularaxis zaxis range rangemode autorange tickmode tick0 dtick tickvals
+    ticktext tickangle tickformat tickprefix ticksuffix ticks nticks showgrid gridcolor
+    gridwidth zeroline showline showticklabels anchor overlaying domain row column grid rows
+    columns pattern barmode bargap bargroupgap boxmode violinmode hovermode plot_bgcolor
+    paper_bgcolor annotations showarrow arrowhead ax ay xref yref shapes x1 y1 xanchor yanchor
+    colorbar coloraxis cmin cmax cmid cauto showscale reversescale zmin zmax zmid zauto
+    contours coloring sizemode sizeref sizemin symbol colorway category categoryorder
+    categoryarray cumulative enabled number value delta reference gauge axis bar dimensions
+    label bordercolor borderwidth bgcolor traceorder connectgaps cliponaxis stackgroup
+    groupnorm xgap ygap texttemplate alignmentgroup offsetgroup matches scaleanchor scaleratio
+    constrain branchvalues maxdepth totals connector measure notched quartilemethod q1 q3
+    median lowerfence upperfence whiskerwidth subplot dtype bdata
+    """
+)
 _VEGA = _words(
     """
     data values datasets name mark encoding type x y x2 y2 xOffset yOffset color fill stroke
-    opacity size shape text tooltip order detail row column facet field aggregate bin maxbins step
-_MARKS = _words(
+    opacity size shape text tooltip order detail row column facet field aggregate bin maxbins
+    step timeUnit title sort scale domain range scheme zero nice reverse base exponent clamp
+    padding paddingInner paddingOuter axis grid labels labelAngle labelFontSize titleFontSize
+    ticks tickCount format formatType orient legend stack value width height background layer
+    hconcat vconcat concat columns resolve config view continuousWidth continuousHeight
+    line point filled interpolate strokeWidth strokeDash innerRadius outerRadius radius theta
+    cornerRadius align baseline dx dy fontSize fontWeight angle condition spacing band
+    bandPosition extent median box outliers rule transform fold as groupby window op fields
+    sample density bandwidth regression on method loess pivot flatten joinaggregate autosize
+    subtitle anchor header fillOpacity strokeOpacity strokeCap tension limit
     """
-    bar line point area tick rect circle square rule text arc trail boxplot errorbar errorband
-    """
-)   tickCount format formatType orient legend stack value width height background layer hconcat
-    vconcat concat columns resolve config view continuousWidth continuousHeight line point filled
-    interpolate strokeWidth strokeDash innerRadius outerRadius radius theta cornerRadius align
-    baseline dx dy fontSize fontWeight angle condition spacing band bandPosition extent median box
-    outliers rule transform fold as groupby window op fields sample density bandwidth regression
-    on method loess pivot flatten joinaggregate autosize subtitle anchor header fillOpacity
-    strokeOpacity strokeCap tension limit
-    """
-)   close increasing decreasing boxpoints boxmean jitter pointpos points box meanline side
-    bandwidth error_x error_y array arrayminus symmetric visible showlegend legend legendgroup
-    hoverinfo textposition textinfo textfont font family title autosize height margin l r t b pad
-    xaxis yaxis xaxis2 yaxis2 xaxis3 yaxis3 xaxis4 yaxis4 scene polar radialaxis angularaxis zaxis
-    range rangemode autorange tickmode tick0 dtick tickvals ticktext tickangle tickformat
-    tickprefix ticksuffix ticks nticks showgrid gridcolor gridwidth zeroline showline
-    showticklabels anchor overlaying domain row column grid rows columns pattern barmode bargap
-    bargroupgap boxmode violinmode hovermode plot_bgcolor paper_bgcolor annotations showarrow
-    arrowhead ax ay xref yref shapes x1 y1 xanchor yanchor colorbar coloraxis cmin cmax cmid cauto
-    showscale reversescale zmin zmax zmid zauto contours coloring sizemode sizeref sizemin symbol
-    colorway category categoryorder categoryarray cumulative enabled number value delta reference
-    gauge axis bar dimensions label bordercolor borderwidth bgcolor traceorder connectgaps
-    cliponaxis stackgroup groupnorm fillpattern xgap ygap texttemplate alignmentgroup offsetgroup
-    matches scaleanchor scaleratio constrain branchvalues maxdepth totals connector measure
-    notched quartilemethod q1 q3 median lowerfence upperfence whiskerwidth subplot dtype bdata
-    """
-)PLOTLY = frozenset(
-    ["data", "layout", "type", "x", "y", "z", "a", "r", "theta", "text", "name", "mode", "marker", "line", "color", "colorscale", "size", "opacity", "width", "dash", "shape", "fill", "fillcolor", "labels", "values", "parents", "ids", "hole", "pull", "sort", "direction", "orientation", "base", "offset", "histfunc", "histnorm", "nbinsx", "nbinsy", "xbins", "ybins", "start", "end", "dx", "dy", "x0", "y0", "open", "high", "low", "close", "increasing", "decreasing", "boxpoints", "boxmean", "jitter", "pointpos", "points", "box", "meanline", "side", "bandwidth", "error_x", "error_y", "array", "arrayminus", "symmetric", "visible", "showlegend", "legend", "legendgroup", "hoverinfo", "textposition", "textinfo", "textfont", "font", "family", "title", "autosize", "height", "margin", "l", "r", "t", "b", "pad", "xaxis", "yaxis", "xaxis2", "yaxis2", "xaxis3", "yaxis3", "xaxis4", "yaxis4", "scene", "polar", "radialaxis", "angularaxis", "zaxis", "range", "rangemode", "autorange", "tickmode", "tick0", "dtick", "tickvals", "ticktext", "tickangle", "tickformat", "tickprefix", "ticksuffix", "ticks", "nticks", "showgrid", "gridcolor", "gridwidth", "zeroline", "showline", "showticklabels", "anchor", "overlaying", "domain", "row", "column", "grid", "rows", "columns", "pattern", "barmode", "bargap", "bargroupgap", "boxmode", "violinmode", "hovermode", "plot_bgcolor", "paper_bgcolor", "annotations", "showarrow", "arrowhead", "ax", "ay", "xref", "yref", "shapes", "x1", "y1", "xanchor", "yanchor", "colorbar", "coloraxis", "cmin", "cmax", "cmid", "cauto", "showscale", "reversescale", "zmin", "zmax", "zmid", "zauto", "contours", "coloring", "sizemode", "sizeref", "sizemin", "symbol", "colorway", "category", "categoryorder", "categoryarray", "cumulative", "enabled", "number", "value", "delta", "reference", "gauge", "axis", "bar", "dimensions", "label", "bordercolor", "borderwidth", "bgcolor", "traceorder", "connectgaps", "cliponaxis", "stackgroup", "groupnorm", "fillpattern", "xgap", "ygap", "texttemplate", "alignmentgroup", "offsetgroup", "matches", "scaleanchor", "scaleratio", "constrain", "branchvalues", "maxdepth", "totals", "connector", "measure", "notched", "quartilemethod", "q1", "q3", "median", "lowerfence", "upperfence", "whiskerwidth", "subplot", "dtype", "bdata"]
-)
-_VEGA = frozenset(
-    ["data", "values", "datasets", "name", "mark", "encoding", "type", "x", "y", "x2", "y2", "xOffset", "yOffset", "color", "fill", "stroke", "opacity", "size", "shape", "text", "tooltip", "order", "detail", "row", "column", "facet", "field", "aggregate", "bin", "maxbins", "step", "timeUnit", "title", "sort", "scale", "domain", "range", "scheme", "zero", "nice", "reverse", "base", "exponent", "clamp", "padding", "paddingInner", "paddingOuter", "axis", "grid", "labels", "labelAngle", "labelFontSize", "titleFontSize", "ticks", "tickCount", "format", "formatType", "orient", "legend", "stack", "value", "width", "height", "background", "layer", "hconcat", "vconcat", "concat", "columns", "resolve", "config", "view", "continuousWidth", "continuousHeight", "line", "point", "filled", "interpolate", "strokeWidth", "strokeDash", "innerRadius", "outerRadius", "radius", "theta", "cornerRadius", "align", "baseline", "dx", "dy", "fontSize", "fontWeight", "angle", "condition", "spacing", "band", "bandPosition", "extent", "median", "box", "outliers", "rule", "transform", "fold", "as", "groupby", "window", "op", "fields", "sample", "density", "bandwidth", "regression", "on", "method", "loess", "pivot", "flatten", "joinaggregate", "autosize", "subtitle", "anchor", "header", "fillOpacity", "strokeOpacity", "strokeCap", "tension", "limit"]
 )
 _ROWS = ("values", "datasets")  # Vega-Lite's data: their keys are the columns' names
-_MARKS = frozenset(
-    ["bar", "line", "point", "area", "tick", "rect", "circle", "square", "rule", "text", "arc", "trail", "boxplot", "errorbar", "errorband"]
+_MARKS = _words(
+    "bar line point area tick rect circle square rule text arc trail boxplot errorbar errorband"
 )
 
 

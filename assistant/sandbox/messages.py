@@ -1,4 +1,4 @@
-"""A kernel's messages as outputs. Every one of them may be forged: code shares their sender's process.
+"""A kernel's messages as outputs. Any of them may be forged: the code shares their sender's process.
 
 What counts: a known type, the parent that we asked for, and values of the type that they should
 have. Anything else is nothing. HTML, SVG, JavaScript and widgets give way to their plain text.

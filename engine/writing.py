@@ -33,13 +33,19 @@ def require_new(output: Path, force: bool) -> None:
 
 
 def write_container(
-    output: Path, container: Container, source: Source, listener: WriteListener | None
+    output: Path,
+    container: Container,
+    source: Source,
+    listener: WriteListener | None,
+    *,
+    durable: bool = True,
 ) -> None:
     """`output` is not there, or as it was, until the whole new file is.
 
     `source` is asked for each record in turn; what it returns is called from several threads.
+    `durable` waits for the disk, so that the file is whole even after a power cut.
     """
-    with _named_errors(output, container.size), _replacing(output) as file:
+    with _named_errors(output, container.size), _replacing(output, durable) as file:
         _require_room(output, container.size)
         _write(file, container, source, listener or (lambda done, total: None))
 
@@ -55,14 +61,15 @@ def _named_errors(output: Path, need: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _replacing(output: Path) -> Iterator[BinaryIO]:
+def _replacing(output: Path, durable: bool) -> Iterator[BinaryIO]:
     """A file under another name, renamed if all goes well and removed if not."""
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

@@ -1,15 +1,36 @@
 """The doorway: conversations with a model. Pages and the launcher import nothing behind it.
 
 Inside, a file imports only from those before it:
-errors, settings, messages, events, texts, markdown, statistics, literals, calls, parse, toolspec,
-outputs, toolsource, coderunner, formats, window, turn, jobs, conversation, loading, assistant,
-narration, state, server, terminal, upload, cli.
+errors, literals, calls, toolspec, outputs, toolsource, pictures, coderunner, marked,
+foreign_schema, approval, toolchoice, settings, messages, events, texts, markdown, statistics,
+parse, formats, window, round, execute, turn, items, jobs, conversation, loading, manual, toolcost,
+fields, toolprocess, toolresults, toolworker, toolcatalog, toolfolder, toolbox, mcp_settings,
+mcp_transport, mcp_link, mcp_client, assistant, narration, state, server, terminal, upload,
+toolcommands, cli.
 """
 
+from assistant.approval import (
+    Approved,
+    Declined,
+    Permission,
+    Question,
+    Typed,
+    Wanted,
+    default_permission,
+)
 from assistant.assistant import Assistant
+from assistant.calls import CallError, CodeCall, ToolCall
 from assistant.conversation import Conversation
 from assistant.errors import AssistantError, UnknownConversation
 from assistant.events import Progress
+from assistant.fields import Field, FieldKind, form_fields, read_fields
+from assistant.items import (
+    CallItem,
+    DraftItem,
+    Item,
+    TextItem,
+    items_of_messages,
+)
 from assistant.jobs import Job, Snapshot
 from assistant.loading import (
     Compiling,
@@ -21,50 +42,113 @@ from assistant.loading import (
     Ready,
     Starting,
 )
+from assistant.manual import parse_definitions
 from assistant.markdown import literal, showable
-from assistant.messages import Ended, Message, Role
-from assistant.narration import Stage, cut_reason, dropped, figures, prefill, stage
+from assistant.messages import CallState, CallStep, Ended, Message, Role
+from assistant.narration import (
+    Stage,
+    call_line,
+    cut_reason,
+    dropped,
+    figures,
+    prefill,
+    rounds_note,
+    stage,
+)
+from assistant.outputs import (
+    ErrorOutput,
+    FileOutput,
+    ImageOutput,
+    JsonOutput,
+    Output,
+    TableOutput,
+    TextOutput,
+)
 from assistant.server import MIDDLEWARE, ROUTES
-from assistant.settings import ChatSettings
+from assistant.settings import ChatSettings, Mode
 from assistant.state import install, instance
 from assistant.texts import Language, say, text
+from assistant.toolcatalog import Examples, Trial
+from assistant.toolchoice import ChoiceMode, ToolChoice
+from assistant.toolsource import Effects, ToolInfo, Trouble
+from assistant.window import split_turns
 from engine import EngineError, FinishReason
 
 __all__ = [
     "MIDDLEWARE",
     "ROUTES",
+    "Approved",
     "Assistant",
     "AssistantError",
+    "CallError",
+    "CallItem",
+    "CallState",
+    "CallStep",
     "ChatSettings",
+    "ChoiceMode",
+    "CodeCall",
     "Compiling",
     "Conversation",
+    "Declined",
+    "DraftItem",
+    "Effects",
     "Ended",
     "EngineError",
+    "ErrorOutput",
+    "Examples",
     "Failed",
     "Fetching",
+    "Field",
+    "FieldKind",
+    "FileOutput",
     "FinishReason",
+    "ImageOutput",
+    "Item",
     "Job",
+    "JsonOutput",
     "Language",
     "Loading",
     "Message",
+    "Mode",
     "ModelLoader",
     "ModelState",
+    "Output",
+    "Permission",
     "Progress",
+    "Question",
     "Ready",
     "Role",
     "Snapshot",
     "Stage",
     "Starting",
+    "TableOutput",
+    "TextItem",
+    "TextOutput",
+    "ToolCall",
+    "ToolChoice",
+    "ToolInfo",
+    "Trial",
+    "Trouble",
+    "Typed",
     "UnknownConversation",
+    "Wanted",
+    "call_line",
     "cut_reason",
+    "default_permission",
     "dropped",
     "figures",
+    "form_fields",
     "install",
     "instance",
+    "items_of_messages",
     "literal",
+    "parse_definitions",
     "prefill",
+    "read_fields",
+    "rounds_note",
     "say",
     "showable",
+    "split_turns",
     "stage",
     "text",
 ]

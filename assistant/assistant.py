@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from assistant.approval import Permission, default_permission
 from assistant.conversation import Conversation
 from assistant.errors import (
     EmptyQuestion,
@@ -11,10 +13,20 @@ from assistant.errors import (
     NothingToRepeat,
     UnknownConversation,
 )
+from assistant.execute import Means
 from assistant.jobs import Job
 from assistant.loading import ModelLoader, ModelState, Ready
+from assistant.manual import ManualTools
 from assistant.messages import Message, Role
+from assistant.round import Model
+from assistant.settings import Mode
+from assistant.toolbox import Toolbox
+from assistant.toolcatalog import Examples
+from assistant.toolchoice import ToolChoice
+from assistant.toolcost import tool_costs
+from assistant.toolsource import ToolInfo, Trouble
 from assistant.turn import Turn
+from assistant.window import split_turns
 
 MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones are forgotten
 
@@ -22,8 +34,9 @@ MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones ar
 class Assistant:
     """What pages, the API and the command line ask for answers."""
 
-    def __init__(self, model: ModelLoader) -> None:
+    def __init__(self, model: ModelLoader, tools: Toolbox | None = None) -> None:
         self._model = model
+        self._tools = tools or Toolbox(())
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -41,11 +54,69 @@ class Assistant:
 
     def close(self) -> None:
         self._model.close()
+        self._tools.close()
+
+    # Tools
+
+    @property
+    def tools_revision(self) -> int:
+        """Another number whenever what `tools`, `troubles` or `examples` give is another."""
+        return self._tools.revision
+
+    def tools(self, conversation: Conversation) -> Sequence[ToolInfo]:
+        """All that could be offered: the person's own definitions, then the registered ones."""
+        own = ManualTools(conversation.settings.manual_tools).tools()
+        names = {tool.name for tool in own}
+        return [*own, *(tool for tool in self._tools.tools() if tool.name not in names)]
+
+    def troubles(self) -> Sequence[Trouble]:
+        return self._tools.troubles()
+
+    def examples(self) -> Mapping[str, Examples]:
+        return self._tools.examples()
+
+    def tool_costs(self, conversation: Conversation) -> Mapping[str, int]:
+        """How many tokens of the prompt each offered tool takes."""
+        state = self._model.state
+        if not isinstance(state, Ready):
+            return {}
+        return tool_costs(state.format, [tool.spec for tool in self._offered(conversation)])
+
+    def _choice(self, conversation: Conversation) -> ToolChoice:
+        """A named tool may be gone, or off, since it was chosen."""
+        choice = conversation.settings.tool_choice
+        names = {tool.name for tool in self._offered(conversation)}
+        return choice if not choice.name or choice.name in names else ToolChoice()
+
+    def _offered(self, conversation: Conversation) -> tuple[ToolInfo, ...]:
+        off = conversation.settings.tools_off
+        return tuple(tool for tool in self.tools(conversation) if tool.name not in off)
+
+    def _means(self, conversation: Conversation) -> Means:
+        """What the model may use in the turn that begins."""
+        settings = conversation.settings
+        if not settings.tools_on:
+            return Means()
+
+        def permission(tool: ToolInfo) -> Permission:
+            # Asked anew for every call: a person may change it while the turn runs.
+            chosen = conversation.settings.permissions.get(tool.name)
+            return chosen or default_permission(tool.effects)
+
+        return Means(
+            tools=self._offered(conversation),
+            source=self._tools,
+            manual=frozenset(spec.name for spec in settings.manual_tools),
+            folder=self._model.home() / "conversations" / conversation.id,
+            permission=permission,
+            choice=self._choice(conversation),
+            constrain=settings.constrain_calls,
+        )
 
     # Conversations
 
-    def new_conversation(self) -> Conversation:
-        conversation = Conversation()
+    def new_conversation(self, mode: Mode = Mode.CHAT) -> Conversation:
+        conversation = Conversation(mode)
         with self._lock:
             self._conversations[conversation.id] = conversation
             self._forget_oldest()
@@ -72,10 +143,12 @@ class Assistant:
             return self._answer(conversation, kept)
 
     def regenerate(self, conversation_id: str) -> Job:
-        """Writes the last answer anew."""
+        """Writes the last answer anew, from its question on."""
         conversation = self.conversation(conversation_id)
         with conversation.lock:
-            _, kept = self._last_answer(conversation)
+            self._last_answer(conversation)
+            _, turns = split_turns(conversation.messages)
+            kept = conversation.messages[: 1 - len(turns[-1])]
             return self._answer(conversation, kept)
 
     def continue_(self, conversation_id: str) -> Job:
@@ -105,8 +178,8 @@ class Assistant:
         prompt = kept if cut is None else (*kept, cut)
         if settings.system_prompt:
             prompt = (Message(Role.SYSTEM, settings.system_prompt), *prompt)
-        params = settings.sampling(state.format.stop_ids)
-        job = Job(Turn(state.engine, state.format, prompt, params), conversation.commit)
+        model = Model(state.engine, state.format, settings.sampling(state.format.stop_ids))
+        job = Job(Turn(model, prompt, self._means(conversation)), conversation.commit)
         conversation.begin(kept, job)
         job.start()
         return job

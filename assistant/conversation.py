@@ -6,7 +6,7 @@ import threading
 from assistant.errors import AnswerRunning
 from assistant.jobs import Job
 from assistant.messages import Message
-from assistant.settings import ChatSettings
+from assistant.settings import ChatSettings, Mode
 
 
 class Conversation:
@@ -16,11 +16,12 @@ class Conversation:
     change, so that a page can tell whether it shows the latest.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mode: Mode = Mode.CHAT) -> None:
+        self.mode = mode
         self.id = secrets.token_urlsafe(16)  # whoever knows it may read, so it cannot be guessed
         self.lock = threading.RLock()
         self.messages: tuple[Message, ...] = ()
-        self.settings = ChatSettings()
+        self.settings = ChatSettings(tools_on=mode is Mode.TOOLS)
         self.job: Job | None = None
         self.revision = 0
 
@@ -33,11 +34,11 @@ class Conversation:
             self.messages, self.job = kept, job
             self.revision += 1
 
-    def commit(self, job: Job, answer: Message) -> None:
+    def commit(self, job: Job, answer: tuple[Message, ...]) -> None:
         """Takes a finished answer in, unless its job was dropped in the meantime."""
         with self.lock:
             if self.job is job:
-                self.messages, self.job = (*self.messages, answer), None
+                self.messages, self.job = (*self.messages, *answer), None
                 self.revision += 1
 
     def clear(self) -> None:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from assistant.messages import Ended
+from assistant.approval import Question
+from assistant.messages import CallStep, Ended
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,53 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class RoundStarted:
+    """The model goes on, with the results of its calls before it. The first is round 1."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class TextDelta:
     """Text that joins the answer."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class CallDelta:
+    """Text of a call in the making. Joined, they are the `raw` of the call that follows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """A call is whole, and its turn has come."""
+
+    step: CallStep
+
+
+@dataclass(frozen=True)
+class ApprovalAsked:
+    """A person has to answer `question` before the turn goes on."""
+
+    step: CallStep
+    question: Question
+
+
+@dataclass(frozen=True)
+class CallProgress:
+    """A call runs, and has given the outputs in `step` so far."""
+
+    step: CallStep
+
+
+@dataclass(frozen=True)
+class CallFinished:
+    """A call's end, whatever it was."""
+
+    step: CallStep
 
 
 @dataclass(frozen=True)
@@ -28,4 +72,14 @@ class TurnFinished:
     ended: Ended
 
 
-Event = Progress | TextDelta | TurnFinished
+Event = (
+    Progress
+    | RoundStarted
+    | TextDelta
+    | CallDelta
+    | CallStarted
+    | ApprovalAsked
+    | CallProgress
+    | CallFinished
+    | TurnFinished
+)

@@ -9,29 +9,41 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from assistant.approval import Decision, Question
 from assistant.errors import AssistantError, InternalError
-from assistant.events import Event, Progress, TextDelta, TurnFinished
+from assistant.events import Event, Progress, TurnFinished
+from assistant.items import CallItem, Item, TextItem, items_of_events
 from assistant.messages import Ended, Message
 from assistant.turn import Turn
-from engine import EngineError, FinishReason
+from engine import EngineError
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job as it stands: the answer so far, and how it ended once it has."""
+    """A job as it stands: what there is to draw, and how it ended once it has."""
 
-    text: str
-    progress: Progress | None  # while the prompt is being read
+    items: tuple[Item, ...]
+    progress: Progress | None  # while a prompt is being read
     ended: Ended | None
     dropped_turns: int = 0  # the oldest ones, which the model does not see
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(item.text for item in self.items if isinstance(item, TextItem))
+
+    @property
+    def question(self) -> Question | None:
+        """What a person has to answer before the job goes on."""
+        last = self.items[-1] if self.items else None
+        return last.question if isinstance(last, CallItem) else None
 
 
 class Job:
     """Runs a turn in a thread of its own and keeps what it reports."""
 
-    def __init__(self, turn: Turn, commit: Callable[["Job", Message], None]) -> None:
+    def __init__(self, turn: Turn, commit: Callable[["Job", tuple[Message, ...]], None]) -> None:
         self._turn = turn
         self._commit = commit
         self._events: list[Event] = []
@@ -42,8 +54,12 @@ class Job:
         self._thread.start()
 
     def cancel(self) -> None:
-        """Stops the engine; what has been written stays."""
+        """Stops the engine, tool or code; what has been written stays."""
         self._turn.cancel()
+
+    def decide(self, question_id: str, decision: Decision) -> None:
+        """A person's answer to a question that the job waits with."""
+        self._turn.desk.answer(question_id, decision)
 
     def wait(self) -> None:
         with self._changed:
@@ -59,10 +75,9 @@ class Job:
     def snapshot(self) -> Snapshot:
         with self._changed:
             events = tuple(self._events)
-        deltas = [event.text for event in events if isinstance(event, TextDelta)]
         last = events[-1] if events else None
         return Snapshot(
-            text=self._turn.earlier.content + "".join(deltas),
+            items=items_of_events(self._turn.earlier_text, events),
             progress=last if isinstance(last, Progress) else None,
             ended=last.ended if isinstance(last, TurnFinished) else None,
             dropped_turns=self._turn.dropped_turns,
@@ -78,19 +93,18 @@ class Job:
 
     def _run(self) -> None:
         try:
-            for event in self._turn.events():
-                self._record(event)
+            self._turn.run(self._record)
         except (EngineError, AssistantError) as error:
-            self._record(TurnFinished(Ended(FinishReason.ERROR, error=error)))
+            self._record(TurnFinished(self._turn.broken(error)))
         except Exception as error:  # the thread's edge: a reader must never wait for ever
             log.exception("A turn failed")
             failure = InternalError(kind=type(error).__name__)
-            self._record(TurnFinished(Ended(FinishReason.ERROR, error=failure)))
+            self._record(TurnFinished(self._turn.broken(failure)))
 
     def _record(self, event: Event) -> None:
         # The answer joins its conversation before any reader learns that it has ended.
         if isinstance(event, TurnFinished):
-            self._commit(self, self._turn.answer(event.ended))
+            self._commit(self, self._turn.messages(event.ended))
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()

@@ -77,7 +77,7 @@ class ModelLoader:
         load: Load = load_engine,
         fetch: Fetch = engine.fetch_starter,
     ) -> None:
-        self._home = home
+        self.home = home
         self._options = EngineOptions(threads=threads)
         self._load = load
         self._fetch = fetch
@@ -126,7 +126,7 @@ class ModelLoader:
             self._set(state)
 
     def _open(self, path: Path | None) -> Ready:
-        home = self._home()
+        home = self.home()
         if path is None:
             path = self._fetch(home, self._on_fetch)
         if not path.is_file():

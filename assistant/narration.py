@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+from assistant.calls import Call, CallError, CodeCall, ToolCall
 from assistant.events import Progress
 from assistant.loading import Compiling, Fetching, Loading, ModelState
 from assistant.messages import Ended
+from assistant.outputs import shortened
 from assistant.texts import Language, duration, say, size, text
 from engine import FinishReason
+
+LINE = 80  # characters of arguments that one line shows
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,23 @@ def cut_reason(ended: Ended, language: Language) -> str:
 def dropped(n_turns: int, language: Language) -> str:
     """That the oldest turns no longer fit, or nothing."""
     return text(language, "dropped_turns", count=n_turns) if n_turns else ""
+
+
+def rounds_note(ended: Ended, language: Language) -> str:
+    """That the model was not let call any more, or nothing."""
+    return text(language, "rounds_used_up") if ended.rounds_used_up else ""
+
+
+def call_line(call: Call, language: Language) -> str:
+    """A call in one line: its name and its arguments."""
+    match call:
+        case ToolCall(name, arguments):
+            listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+            return f"{name}({shortened(listed, LINE)})".replace("\n", " ")
+        case CodeCall():
+            return "Python"
+        case CallError(name=name):
+            return text(language, "call_unreadable", name=name or "?")
 
 
 def figures(ended: Ended, language: Language) -> str:

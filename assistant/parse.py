@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assistant.calls import CallError, CodeCall, ToolCall
+from assistant.events import CallDelta as CallDelta
 from assistant.events import TextDelta
 
 
@@ -27,13 +28,6 @@ class Offer:
 @dataclass(frozen=True)
 class Metadata:
     """What stands beside the role, where the format has it: a message of the answer begins."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class CallDelta:
-    """Text of a call in the making. Joined, they are the `raw` of the call that follows."""
 
     text: str
 

@@ -1,8 +1,20 @@
 """What a person may set for a conversation: frozen, checked when made."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 import engine
+from assistant.approval import Permission
+from assistant.toolchoice import ToolChoice
+from assistant.toolspec import ToolSpec
+
+
+class Mode(StrEnum):
+    """Which page a conversation belongs to."""
+
+    CHAT = "chat"
+    TOOLS = "tools"
 
 
 @dataclass(frozen=True)
@@ -15,6 +27,12 @@ class ChatSettings:
     repetition_penalty: float = 1.05
     max_new_tokens: int = 1024
     seed: int | None = None
+    tools_on: bool = False
+    tools_off: frozenset[str] = frozenset()  # all others that are registered are offered
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    permissions: Mapping[str, Permission] = field(default_factory=dict)  # by the tool's name
+    constrain_calls: bool = True  # decode a call so that it cannot fail to be read
+    manual_tools: tuple[ToolSpec, ...] = ()  # the person plays them
 
     def __post_init__(self) -> None:
         self.sampling(frozenset())  # the engine's own checks are the rules

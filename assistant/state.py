@@ -9,6 +9,9 @@ from pathlib import Path
 
 from assistant.assistant import Assistant
 from assistant.loading import ModelLoader
+from assistant.mcp_client import McpTools
+from assistant.toolbox import Toolbox
+from assistant.toolfolder import FolderTools
 
 _lock = threading.Lock()
 _instance: Assistant | None = None
@@ -19,7 +22,7 @@ def instance() -> Assistant:
     global _instance
     with _lock:
         if _instance is None:
-            _instance = Assistant(ModelLoader())
+            _instance = Assistant(ModelLoader(), Toolbox([FolderTools(), McpTools()]))
             path = os.environ.get("MODEL")
             _instance.open_model(Path(path).expanduser() if path else None)
         return _instance

@@ -50,7 +50,7 @@ def split_turns(messages: Sequence[Message]) -> tuple[Sequence[Message], list[Se
     n_head = 1 if messages and messages[0].role is Role.SYSTEM else 0
     rest = messages[n_head:]
     starts = [at for at, message in enumerate(rest) if at == 0 or message.role is Role.USER]
-    ends = [*starts[1:], len(rest)]
+    ends = [*starts, len(rest)][1:]
     return messages[:n_head], [rest[a:b] for a, b in zip(starts, ends, strict=True)]
 
 

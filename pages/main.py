@@ -14,4 +14,5 @@ chosen = language.choose()
 st.set_page_config(page_title=text(chosen, "title"), page_icon=ICON)
 
 chat = st.Page("chat.py", title=text(chosen, "chat"), icon=":material/forum:", default=True)
-st.navigation([chat], position="top").run()
+tools = st.Page("tools.py", title=text(chosen, "tools"), icon=":material/handyman:")
+st.navigation([chat, tools], position="top").run()

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import cast
 
 from assistant import Assistant, ModelLoader
+from assistant.toolbox import Toolbox
+from assistant.toolsource import ToolSource
 from engine import (
+    Constraint,
     DownloadProgress,
     Engine,
     EngineError,
@@ -109,6 +112,7 @@ class FakeGeneration:
         reason: FinishReason = FinishReason.STOP,
         error: EngineError | None = None,
         text: str = "",
+        stop_id: int | None = None,
     ) -> None:
         stats = GenerationStats(
             prompt_tokens=len(self.prompt),
@@ -118,7 +122,7 @@ class FakeGeneration:
             tokens_per_second=20.0,
             prefill_seconds=0.2,
         )
-        self._events.put(Finished(reason, stats, error, text))
+        self._events.put(Finished(reason, stats, error, text, stop_id))
 
     def fail(self, error: EngineError) -> None:
         self.finish(FinishReason.ERROR, error)
@@ -142,18 +146,27 @@ class FakeEngine:
         self.kernels = "scripted"
         self.threads = 1
         self.generations: list[FakeGeneration] = []
+        self.constraints: list[Constraint | None] = []
         self.closed = False
         self._script = list(script)
 
-    def generate(self, prompt: Sequence[int], params: SamplingParams) -> FakeGeneration:
+    def generate(
+        self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
+    ) -> FakeGeneration:
         if len(prompt) >= self.context_length:
             raise PromptTooLong(prompt_tokens=len(prompt), context_length=self.context_length)
         generation = FakeGeneration(prompt, params)
         self.generations.append(generation)
+        self.constraints.append(constraint)
         if self._script:
-            generation.say(self._script[min(len(self.generations), len(self._script)) - 1])
-            generation.finish()
+            self._speak(generation, self._script[min(len(self.generations), len(self._script)) - 1])
         return generation
+
+    def _speak(self, generation: FakeGeneration, text: str) -> None:
+        """Says a text; a control token spelled at its end is what stops it."""
+        stop = next((name for name in (*CHATML, *CHATGLM3) if text.endswith(name)), "")
+        generation.say(text.removesuffix(stop))
+        generation.finish(stop_id=self.tokenizer.special(stop))
 
     def close(self) -> None:
         self.closed = True
@@ -208,9 +221,9 @@ def loader_of(fake: FakeEngine, home: Path) -> ModelLoader:
     return ModelLoader(lambda: home, load=load, fetch=fetch)
 
 
-def assistant_on(fake: FakeEngine, home: Path) -> Assistant:
+def assistant_on(fake: FakeEngine, home: Path, tools: ToolSource | None = None) -> Assistant:
     """An assistant whose model is ready."""
-    assistant = Assistant(loader_of(fake, home))
+    assistant = Assistant(loader_of(fake, home), Toolbox([tools] if tools else []))
     assistant.open_model(None)
     state = assistant.model_state
     while type(state).__name__ not in ("Ready", "Failed"):

@@ -1,6 +1,8 @@
 """What belongs to one browser tab: its language, its conversation, its last refusal."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -9,6 +11,7 @@ from assistant import (
     Conversation,
     EngineError,
     Language,
+    Mode,
     UnknownConversation,
     instance,
     literal,
@@ -16,17 +19,29 @@ from assistant import (
 )
 
 
-def conversation() -> Conversation:
-    """The one the address names; without one, a new one that the address names from now on."""
-    named = st.query_params.get("c")
+def conversation(mode: Mode = Mode.CHAT) -> Conversation:
+    """The one the address names, if it is this page's; else the tab's last one here, or a new one.
+
+    The address names it from now on.
+    """
+    remembered = f"conversation-{mode.value}"
+    found = _find(mode, st.query_params.get("c")) or _find(mode, st.session_state.get(remembered))
+    found = found or instance().new_conversation(mode)
+    st.session_state[remembered] = found.id
+    if st.query_params.get("c") != found.id:
+        st.query_params["c"] = found.id
+    return found
+
+
+def _find(mode: Mode, conversation_id: str | None) -> Conversation | None:
+    if not conversation_id:
+        return None
     try:
-        if named:
-            return instance().conversation(named)
+        found = instance().conversation(conversation_id)
     except UnknownConversation as error:
         st.session_state["problem"] = error
-    fresh = instance().new_conversation()
-    st.query_params["c"] = fresh.id
-    return fresh
+        return None
+    return found if found.mode is mode else None
 
 
 def submit(conversation_id: str) -> None:
@@ -50,3 +65,12 @@ def draw_problem(language: Language) -> None:
     problem = st.session_state.get("problem")
     if problem is not None:
         st.error(literal(say(problem, language)), icon=":material/error:")
+
+
+def change(conversation: Conversation, **changes: Any) -> None:
+    """Sets something of how the conversation is answered."""
+
+    def apply() -> None:
+        conversation.settings = replace(conversation.settings, **changes)
+
+    attempt(apply)

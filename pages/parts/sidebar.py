@@ -1,7 +1,5 @@
 """The sidebar: language, how the model is asked, what runs."""
 
-from dataclasses import replace
-
 import streamlit as st
 
 from assistant import Conversation, Language, ModelState, Ready, text
@@ -71,10 +69,7 @@ def draw_settings(conversation: Conversation, language: Language) -> None:
 
 
 def change(conversation: Conversation, name: str, key: str) -> None:
-    def apply() -> None:
-        conversation.settings = replace(conversation.settings, **{name: st.session_state[key]})
-
-    session.attempt(apply)
+    session.change(conversation, **{name: st.session_state[key]})
 
 
 def draw_model(model: Ready, language: Language) -> None:

@@ -1,34 +1,43 @@
 """A conversation on the page: what was said, and the answer that is being written."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from assistant import (
+    CallItem,
     Conversation,
+    DraftItem,
     Ended,
+    Item,
     Job,
     Language,
     Message,
     Role,
+    TextItem,
     cut_reason,
     dropped,
     figures,
     instance,
+    items_of_messages,
     literal,
     prefill,
+    rounds_note,
     showable,
+    split_turns,
     text,
 )
-from pages.parts import session
+from pages.parts import calls, session
 
 WRITING = 0.2  # seconds between two looks at an answer in the making
 IDLE = 2.0  # and at a conversation that another tab may change
-SUGGESTIONS = ("suggestion_1", "suggestion_2", "suggestion_3")
 
 
-def draw_welcome(conversation: Conversation, language: Language) -> None:
-    st.title(text(language, "welcome"))
-    st.caption(text(language, "welcome_hint"))
-    for key in SUGGESTIONS:
+def draw_welcome(conversation: Conversation, language: Language, prefix: str = "") -> None:
+    st.title(text(language, f"{prefix}welcome"))
+    st.caption(text(language, f"{prefix}hint" if prefix else "welcome_hint"))
+    for number in (1, 2, 3):
+        key = f"{prefix}suggestion_{number}"
         question = text(language, key)
         st.button(
             question,
@@ -40,17 +49,37 @@ def draw_welcome(conversation: Conversation, language: Language) -> None:
         )
 
 
-def draw_message(message: Message, language: Language) -> None:
-    if message.role is Role.USER:
-        with st.chat_message("user"):
-            st.text(message.content)
-        return
+def draw_messages(messages: Sequence[Message], language: Language) -> None:
+    """Turn by turn: the question, and all that was done to answer it."""
+    _, turns = split_turns(messages)
+    for turn in turns:
+        if turn[0].role is Role.USER:
+            with st.chat_message("user"):
+                st.text(turn[0].content)
+            turn = turn[1:]
+        if turn:
+            draw_answer(turn, language)
+
+
+def draw_answer(messages: Sequence[Message], language: Language) -> None:
+    ended = messages[-1].ended
     with st.chat_message("assistant"):
-        if message.ended is not None:
-            draw_dropped(message.ended.dropped_turns, language)
-        st.markdown(showable(message.content))
-        if message.ended is not None:
-            draw_ended(message.ended, language)
+        if ended is not None:
+            draw_dropped(ended.dropped_turns, language)
+        draw_items(items_of_messages(messages), language)
+        if ended is not None:
+            draw_ended(ended, language)
+
+
+def draw_items(items: Sequence[Item], language: Language) -> None:
+    for item in items:
+        match item:
+            case TextItem(words):
+                st.markdown(showable(words))
+            case CallItem(step):
+                calls.draw(step, language)
+            case DraftItem(raw):
+                calls.draw_draft(raw, language)
 
 
 def draw_ended(ended: Ended, language: Language) -> None:
@@ -59,8 +88,9 @@ def draw_ended(ended: Ended, language: Language) -> None:
     if ended.error is not None:
         st.error(literal(why), icon=":material/error:")
         why = ""
-    if why or numbers:
-        st.caption(" · ".join(filter(None, (why, numbers))))
+    notes = [note for note in (why, rounds_note(ended, language), numbers) if note]
+    if notes:
+        st.caption(" · ".join(notes))
 
 
 def draw_dropped(n_turns: int, language: Language) -> None:
@@ -96,26 +126,35 @@ def follow(conversation: Conversation, revision: int, language: Language) -> Non
     The job is the assistant's; this page only reads it, so nothing that happens to the page
     happens to the answer.
     """
-    every = IDLE if conversation.job is None else WRITING
-    st.fragment(draw_live, run_every=every)(conversation, revision, language)
+    job = conversation.job
+    every = IDLE if job is None else WRITING
+    asked = _question_id(job)
+    tools = instance().tools_revision
+    st.fragment(draw_live, run_every=every)(conversation, revision, asked, tools, language)
 
 
-def draw_live(conversation: Conversation, revision: int, language: Language) -> None:
+def draw_live(
+    conversation: Conversation, revision: int, asked: str, tools: int, language: Language
+) -> None:
     now, _, job = conversation.view()
-    if now != revision:
+    if (now, _question_id(job), instance().tools_revision) != (revision, asked, tools):
         st.rerun()
     if job is not None:
         with st.chat_message("assistant"):
             draw_job(job, language)
 
 
+def _question_id(job: Job | None) -> str:
+    question = job.snapshot().question if job is not None else None
+    return question.id if question is not None else ""
+
+
 def draw_job(job: Job, language: Language) -> None:
     now = job.snapshot()
     draw_dropped(now.dropped_turns, language)
-    if now.text:
-        st.markdown(showable(now.text))
+    draw_items(now.items, language)
     if now.progress is not None:
         reading = prefill(now.progress, language)
         st.progress(reading.share or 0.0, text=reading.text)
-    elif not now.text:
+    elif not now.items:
         st.markdown(f":shimmer[{text(language, 'thinking')}]")

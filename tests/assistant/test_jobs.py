@@ -1,7 +1,7 @@
 """A job and its readers."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -12,6 +12,7 @@ from assistant.errors import InternalError
 from assistant.events import Event, Progress, TextDelta, TurnFinished
 from assistant.formats import format_for
 from assistant.messages import Message, Role
+from assistant.round import Model
 from assistant.turn import Turn
 
 
@@ -24,8 +25,8 @@ class Bench:
         chat_format = format_for(engine)
         params = ChatSettings().sampling(chat_format.stop_ids)
         self.committed: list[Message] = []
-        turn = turn_kind(engine, chat_format, [Message(Role.USER, "Hi")], params)
-        self.job = Job(turn, lambda job, message: self.committed.append(message))
+        turn = turn_kind(Model(engine, chat_format, params), [Message(Role.USER, "Hi")])
+        self.job = Job(turn, lambda job, messages: self.committed.extend(messages))
         self.generation = self.fake.generations[0]
 
 
@@ -96,15 +97,20 @@ def test_the_answer_is_committed_before_any_reader_hears_of_the_end(bench: Bench
 
 
 class BrokenTurn(Turn):
-    def events(self) -> Iterator[Event]:
-        yield from self._take([TextDelta("Hal")])
-        raise ZeroDivisionError
+    def run(self, report: Callable[[Event], None]) -> None:
+        super().run(lambda event: report(event) if isinstance(event, TextDelta) else fail())
+
+
+def fail() -> None:
+    raise ZeroDivisionError
 
 
 def test_a_mistake_of_ours_ends_the_answer_instead_of_hanging_its_readers(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench(BrokenTurn)
+    bench.generation.say("Hal")
+    bench.generation.finish()
     bench.job.start()
     last = list(bench.job.events())[-1]
     assert isinstance(last, TurnFinished)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from fake_engine import CHATGLM3, CHATML, FakeDecoder, FakeEngine, FakeTokenizer, as_engine
 
 from assistant import ChatSettings, FinishReason
-from assistant.events import TextDelta, TurnFinished
+from assistant.events import Event, TextDelta, TurnFinished
 from assistant.formats import format_for
 from assistant.messages import Ended, Message, Role
+from assistant.round import Model
 from assistant.turn import Turn
 
 QUESTION = Message(Role.USER, "Hi")
@@ -17,15 +18,18 @@ CUT = Ended(FinishReason.LENGTH)
 def turn_on(fake: FakeEngine, *messages: Message) -> Turn:
     engine = as_engine(fake)
     chat_format = format_for(engine)
-    return Turn(engine, chat_format, messages, ChatSettings().sampling(chat_format.stop_ids))
+    model = Model(engine, chat_format, ChatSettings().sampling(chat_format.stop_ids))
+    return Turn(model, messages)
 
 
 def run(turn: Turn) -> tuple[str, Message]:
     """The text that was streamed, and the answer."""
-    events = list(turn.events())
+    events: list[Event] = []
+    turn.run(events.append)
     assert isinstance(events[-1], TurnFinished)
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    return text, turn.answer(events[-1].ended)
+    (answer,) = turn.messages(events[-1].ended)
+    return text, answer
 
 
 def test_the_messages_of_an_answer_are_kept_apart() -> None:

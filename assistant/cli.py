@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… tools`, `… upload`."""
+"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… upload`."""
 
 import argparse
 import io
@@ -12,6 +12,7 @@ from typing import TypeAlias
 from assistant.assistant import Assistant
 from assistant.errors import AssistantError
 from assistant.loading import ModelLoader
+from assistant.mcp_server import add_mcp
 from assistant.settings import ChatSettings
 from assistant.terminal import INTERRUPTED, OK, Terminal, fail
 from assistant.texts import Language, say
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add_command in (add_chat, add_tools, add_upload):
+    for add_command in (add_chat, add_tools, add_mcp, add_upload):
         command = add_command(commands)
         command.add_argument(
             "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"

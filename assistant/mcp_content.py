@@ -2,12 +2,10 @@
 
 import base64
 import binascii
-import io
 import json
 import re
 
 import mcp_types
-from PIL import Image
 
 from assistant.outputs import (
     ErrorOutput,
@@ -19,12 +17,12 @@ from assistant.outputs import (
     observation,
     shortened,
 )
+from assistant.pictures import BadPicture, clean_picture
 from assistant.toolsource import ToolResult
 
 MAX_BLOCKS = 64
 MAX_TEXT = 1_000_000  # characters of one text, as a person sees it
 MAX_BINARY = 16_000_000  # bytes
-MAX_PIXELS = 40_000_000
 
 
 def as_tool_result(answer: mcp_types.CallToolResult) -> ToolResult:
@@ -69,17 +67,9 @@ def _output(block: mcp_types.ContentBlock) -> Output:
 
 def _image(data: str) -> Output:
     try:
-        raw = _decoded(data)
-        with Image.open(io.BytesIO(raw), formats=("PNG", "JPEG")) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} x {height} pixels; at most {MAX_PIXELS} are shown")
-            safe = picture.convert("RGBA" if picture.mode in ("RGBA", "LA", "P", "PA") else "RGB")
-        encoded = io.BytesIO()
-        safe.save(encoded, "PNG")
-    except (OSError, ValueError, SyntaxError, Warning, Image.DecompressionBombError) as error:
-        return ErrorOutput("BadImage", f"the picture cannot be shown: {error}")
-    return ImageOutput(encoded.getvalue(), width, height)
+        return clean_picture(_decoded(data))
+    except (BadPicture, ValueError) as error:
+        return ErrorOutput("BadPicture", str(error))
 
 
 def _file(blob: mcp_types.BlobResourceContents) -> Output:

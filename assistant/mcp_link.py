@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
 import mcp_types
 from mcp.client import Client, ClientSession, IncomingMessage
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.shared.exceptions import MCPError
 
 from assistant.mcp_offer import MAX_TOOLS, NOTHING, Offer, read_offer
@@ -131,6 +133,7 @@ class Link:
     async def _stay(self, client: Client, transport: Transport) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._list_again, client)
+            tasks.start_soon(self._listen, client)
             await transport.lost.wait()
             tasks.cancel_scope.cancel()
 
@@ -154,6 +157,13 @@ class Link:
             with anyio.fail_after(self._limits.connect):
                 await self._list(client)
             await anyio.sleep(self._limits.between_lists)
+
+    async def _listen(self, client: Client) -> None:
+        """A newer server tells of changes only to who listens; not all of them let one."""
+        with suppress(ListenNotSupportedError, SubscriptionLost, MCPError):
+            async with client.listen(tools_list_changed=True) as events:
+                async for _ in events:
+                    self._list_changed.set()
 
     async def _notice(self, message: IncomingMessage) -> None:
         if isinstance(message, mcp_types.ToolListChangedNotification):

@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import mcp_stand_in
 import pytest
+from patience import until
 
 from assistant.mcp_client import McpTools
 from assistant.mcp_link import Limits
@@ -18,17 +18,8 @@ from assistant.outputs import ErrorOutput, ImageOutput, JsonOutput, TextOutput
 from assistant.toolsource import Effects, ToolResult
 
 STAND_IN = Path(mcp_stand_in.__file__)
-PATIENCE = 90.0  # seconds: another process may be given the machine for a minute
 PATIENT = Limits(connect=60, call=60, ping=60, first_retry=0.0, last_retry=0.0)
 HASTY = Limits(connect=60, call=1.0, ping=0.5, first_retry=0.0, last_retry=0.0)
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        pause.wait(0.02)
 
 
 def stdio(kind: str, **more: object) -> dict[str, object]:

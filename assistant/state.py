@@ -3,6 +3,7 @@
 A plain module variable: any visitor can clear Streamlit's caches, and must not unload the model.
 """
 
+import logging
 import os
 import threading
 from pathlib import Path
@@ -12,6 +13,9 @@ from assistant.loading import ModelLoader
 from assistant.mcp_client import McpTools
 from assistant.toolbox import Toolbox
 from assistant.toolfolder import FolderTools
+from engine import EngineError, asked_threads
+
+log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _instance: Assistant | None = None
@@ -22,10 +26,19 @@ def instance() -> Assistant:
     global _instance
     with _lock:
         if _instance is None:
-            _instance = Assistant(ModelLoader(), Toolbox([FolderTools(), McpTools()]))
+            _instance = Assistant(_loader(), Toolbox([FolderTools(), McpTools()]))
             path = os.environ.get("MODEL")
             _instance.open_model(Path(path).expanduser() if path else None)
         return _instance
+
+
+def _loader() -> ModelLoader:
+    """With the threads that the environment asks for; a wrong number there is no reason to die."""
+    try:
+        return ModelLoader(threads=asked_threads(os.environ))
+    except EngineError as error:
+        log.error("%s", error)
+        return ModelLoader()
 
 
 def install(assistant: Assistant | None) -> None:

@@ -37,6 +37,7 @@ from engine.events import (
 from engine.home import model_home
 from engine.request import Generation
 from engine.starter import fetch_starter
+from engine.threads import asked_threads
 from engine.tokenizer import Tokenizer
 
 __all__ = [
@@ -70,6 +71,7 @@ __all__ = [
     "Token",
     "Tokenizer",
     "UnsupportedModel",
+    "asked_threads",
     "fetch_starter",
     "model_home",
 ]

@@ -213,6 +213,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, facts: TokenizerFacts) -> None:
         (writer.add_bos_token_id, facts.bos_id),
         (writer.add_eos_token_id, facts.eos_id),
         (writer.add_eot_token_id, facts.eot_id),
+        (writer.add_eom_token_id, facts.eom_id),
         (writer.add_pad_token_id, facts.pad_id),
         (writer.add_add_space_prefix, facts.add_space_prefix),
         (writer.add_chat_template, facts.chat_template),

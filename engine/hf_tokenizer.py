@@ -41,6 +41,7 @@ class TokenizerFacts:
     bos_id: int | None = None
     eos_id: int | None = None
     eot_id: int | None = None
+    eom_id: int | None = None
     pad_id: int | None = None
     add_bos: bool = False
     add_space_prefix: bool | None = None
@@ -91,6 +92,7 @@ def _chatglm(folder: Path, plan: Plan, family: Family) -> TokenizerFacts:
         scores=facts.scores and [*facts.scores, *(_last(facts.scores) for _ in controls)],
         eos_id=ids.get("<|endoftext|>", next(iter(plan.eos_ids), None)),
         eot_id=ids.get("<|user|>"),
+        eom_id=ids.get("<|observation|>"),
         pad_id=plan.pad_id,
     )
 
@@ -171,7 +173,7 @@ def _byte_level_bpe(folder: Path, plan: Plan) -> TokenizerFacts:
     settings = _settings(folder)
     ids = {token: index for index, token in enumerate(tokens)}
     eos_id = ids.get(_content(settings.get("eos_token")), next(iter(plan.eos_ids), None))
-    default = plan.config.architecture == "llama"
+    default, glm = (plan.config.architecture == name for name in ("llama", "chatglm"))
     said = settings.get("add_bos_token")
     return TokenizerFacts(
         model="gpt2",
@@ -181,7 +183,8 @@ def _byte_level_bpe(folder: Path, plan: Plan) -> TokenizerFacts:
         merges=_read_merges(path, model),
         bos_id=ids.get(_content(settings.get("bos_token"))),
         eos_id=eos_id,
-        eot_id=ids.get("<|user|>") if plan.config.architecture == "chatglm" else None,
+        eot_id=ids.get("<|user|>") if glm else None,
+        eom_id=ids.get("<|observation|>") if glm else None,
         pad_id=plan.pad_id,
         add_bos=default if said is None else said is True,
     )

@@ -108,30 +108,26 @@ class _Packable(_Format):
 _FORMATS: dict[QuantType, type[_Format]] = {}
 
 
-class _F32(_Packable, quant=QuantType.F32):
+class _Plain(_Packable):
+    """Numbers as they are, each a block of its own."""
+
     size = 1
+
+    @classmethod
+    def unpack(cls, blocks: Records) -> Floats:
+        return _floats(blocks["x"])
+
+    @classmethod
+    def pack(cls, values: Floats, out: Records) -> None:
+        out["x"] = values[:, 0]
+
+
+class _F32(_Plain, quant=QuantType.F32):
     layout = np.dtype([("x", "<f4")])
 
-    @classmethod
-    def unpack(cls, blocks: Records) -> Floats:
-        return _floats(blocks["x"])
 
-    @classmethod
-    def pack(cls, values: Floats, out: Records) -> None:
-        out["x"] = values[:, 0]
-
-
-class _F16(_Packable, quant=QuantType.F16):
-    size = 1
+class _F16(_Plain, quant=QuantType.F16):
     layout = np.dtype([("x", "<f2")])
-
-    @classmethod
-    def unpack(cls, blocks: Records) -> Floats:
-        return _floats(blocks["x"])
-
-    @classmethod
-    def pack(cls, values: Floats, out: Records) -> None:
-        out["x"] = values[:, 0]
 
 
 class _BF16(_Format, quant=QuantType.BF16):

@@ -7,15 +7,17 @@ import hashlib
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
+
+from loopback import Loopback
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
-class HubServer:
+class HubServer(Loopback):
     """`files` by "owner/name/file"; every other field is a way to misbehave or to be watched."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -31,19 +33,10 @@ class HubServer:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self.serve(self.handler())
 
     def handler(self) -> "type[HubHandler]":
         return HubHandler.of(self)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self,
@@ -52,9 +45,7 @@ class HubServer:
         trace: TracebackType | None,
     ) -> None:
         self.gate.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
 
 
 class HubHandler(BaseHTTPRequestHandler):

@@ -3,19 +3,19 @@
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from loopback import Loopback
 
 REPO = "owner/name"
 
 
 @dataclass
-class RepositoryServer:
+class RepositoryServer(Loopback):
     """`files` of owner/name. Those of `large` have a checksum on the Hub; ModelScope has all."""
 
     files: Mapping[str, bytes]
@@ -25,27 +25,7 @@ class RepositoryServer:
     asked: list[str] = field(default_factory=list)  # files as they are served, with their ranges
 
     def __post_init__(self) -> None:
-        handler = type("Handler", (_Handler,), {"state": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self.serve(type("Handler", (_Handler,), {"state": self}))
 
 
 class _Handler(BaseHTTPRequestHandler):

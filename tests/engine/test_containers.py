@@ -96,3 +96,11 @@ def test_words_with_a_control_tokens_letters_in_them_are_read_alike_by_llama_cpp
     ours = load_tokenizer(file)
     for text in ("soph", "a ophs", "eoph", "e soph"):
         assert joined_with_any_token(tokens, scores.tolist(), text) == ours.encode(text)
+
+
+def test_llama_cpp_is_told_to_stop_where_a_call_or_an_answer_ends(tmp_path: Path) -> None:
+    convert(fixed_checkpoint().write(tmp_path / "tiny"), tmp_path / "out.gguf")
+    file = open_model_file(tmp_path / "out.gguf")
+    tokenizer = load_tokenizer(file)
+    for key, name in (("eot", "<|user|>"), ("eom", "<|observation|>"), ("eos", "</s>")):
+        assert file.metadata[f"tokenizer.ggml.{key}_token_id"] == tokenizer.special(name)

@@ -3,6 +3,7 @@
 import base64
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chatglm_folder import VOCAB, chatglm3, sentencepiece_model
@@ -39,8 +40,8 @@ TEXTS = (
 CHATGLM3 = Path(__file__).parents[3] / "shared" / "data" / "tokenizer.model"
 
 
-def load(path: Path, **changes: object) -> Tokenizer:
-    path.write_bytes(replace(SOUND, **changes).packed())  # type: ignore[arg-type]
+def load(path: Path, **changes: Any) -> Tokenizer:
+    path.write_bytes(replace(SOUND, **changes).packed())
     return load_tokenizer(open_model_file(path))
 
 

@@ -12,16 +12,20 @@ from typing import TypeAlias
 from assistant.assistant import Assistant
 from assistant.errors import AssistantError
 from assistant.loading import ModelLoader
+from assistant.mcp_client import McpTools
 from assistant.mcp_server import add_mcp
 from assistant.settings import ChatSettings
 from assistant.terminal import INTERRUPTED, OK, Terminal, fail
 from assistant.texts import Language, say
+from assistant.toolbox import Toolbox
 from assistant.toolcommands import add_tools
+from assistant.toolfolder import FolderTools
 from assistant.upload import upload
-from engine import EngineError
+from engine import EngineError, asked_threads
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+TOOLS_READY = 60.0  # seconds to wait for the tools' files at most
 DESCRIPTION = "A private assistant on this machine's own CPU."
 EXIT_CODES = "Exit codes: 0 answered, 1 an error (said on stderr), 2 wrong usage, 130 Ctrl-C."
 
@@ -72,7 +76,9 @@ def add_chat(commands: Commands) -> argparse.ArgumentParser:
     add("--repetition-penalty", type=float, default=ChatSettings.repetition_penalty, metavar="R")
     add("--max-new-tokens", type=int, default=ChatSettings.max_new_tokens, metavar="N")
     add("--seed", type=int, metavar="N", help="same seed, same answer")
-    add("--threads", type=int, default=0, metavar="N", help="default: all that are granted")
+    add("--threads", type=int, default=0, metavar="N", help="default: measured once")
+    tools_help = "let the model call tools; those that change or send something ask first"
+    add("--tools", action="store_true", help=tools_help)
     return command
 
 
@@ -103,24 +109,29 @@ def chat(options: argparse.Namespace) -> int:
             repetition_penalty=options.repetition_penalty,
             max_new_tokens=options.max_new_tokens,
             seed=options.seed,
+            tools_on=options.tools,
         )
-        assistant = Assistant(ModelLoader(threads=options.threads))
+        loader = ModelLoader(threads=options.threads or asked_threads(os.environ))
     except EngineError as error:
         return fail(say(error, language), language)
+    folder = FolderTools() if options.tools else None
+    assistant = Assistant(loader, Toolbox([folder, McpTools()]) if folder else None)
     try:
         conversation = assistant.new_conversation()
         conversation.settings = settings
-        return talk(Terminal(assistant, conversation, language), options)
+        return talk(Terminal(assistant, conversation, language), options, folder)
     finally:
         assistant.close()
 
 
-def talk(terminal: Terminal, options: argparse.Namespace) -> int:
+def talk(terminal: Terminal, options: argparse.Namespace, folder: FolderTools | None) -> int:
     question: str | None = options.prompt
     interactive = options.interactive or (question is None and sys.stdin.isatty())
     if question is None and not interactive:
         question = sys.stdin.read()
     code = terminal.load(options.model)
+    if folder is not None:
+        folder.wait_settled(TOOLS_READY)
     if code == OK and question is not None:
         code = terminal.answer(question)
     return terminal.interact() if code == OK and interactive else code

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from assistant.callform import CallSyntax
 from assistant.messages import Message, Role
 from assistant.parse import Offer, Parser
 from assistant.toolspec import ToolSpec
@@ -44,6 +45,10 @@ class ChatFormat(ABC):
     @abstractmethod
     def parser(self, offer: Offer) -> Parser:
         """A parser for one answer, from its first id."""
+
+    def call_syntax(self) -> CallSyntax | None:
+        """How its models write calls; None if they were never taught to."""
+        return None
 
     def _special(self, name: str) -> int:
         token = self._tokenizer.special(name)

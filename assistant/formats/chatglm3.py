@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from assistant.callform import CallForm, CallSyntax, Spelling
+from assistant.calls import CALLEE
 from assistant.formats.base import ChatFormat, split_system
 from assistant.formats.chatglm3_parser import ChatGLM3Parser
 from assistant.messages import Message, Role
@@ -18,6 +20,8 @@ from engine import Tokenizer
 PREAMBLE = (
     "Answer the following questions as best as you can. You have access to the following tools:"
 )
+# A first line that is a tool's name makes the message a call.
+NAME_LINE = r"\A\s*(?P<name>NAMES)[ \t\r]*\n"
 ROLE_TOKENS = tuple(f"<|{role.value}|>" for role in Role)
 
 
@@ -53,6 +57,21 @@ class ChatGLM3(ChatFormat):
 
     def parser(self, offer: Offer) -> Parser:
         return ChatGLM3Parser({token: role for role, token in self._roles.items()}, offer)
+
+    def call_syntax(self) -> CallSyntax:
+        # The encoding of each part begins with a word boundary: a blank, where there are any.
+        pieces = map(self._tokenizer.token_bytes, self._tokenizer.encode("x"))
+        blank = b"".join(pieces).decode().removesuffix("x")
+        return CallSyntax(
+            forms=[self._call_form(blank)],
+            markers={},
+            end_ids=frozenset({self._roles[Role.OBSERVATION]}),
+            several=False,
+        )
+
+    def _call_form(self, blank: str) -> CallForm:
+        fence = f"\n{blank}```python\n{CALLEE}"
+        return CallForm(blank, fence, "\n```", Spelling.PYTHON, NAME_LINE)
 
     def describe(self, tools: Sequence[ToolSpec], system_prompt: str) -> str:
         """The system message with its tools, in the published form."""

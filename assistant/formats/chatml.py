@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from assistant.callform import CallForm, CallSyntax, Spelling
 from assistant.formats.base import ChatFormat, split_system
-from assistant.formats.chatml_parser import CLOSE, OPEN, ChatMLParser
+from assistant.formats.chatml_parser import BLANKS, CLOSE, OPEN, ChatMLParser
 from assistant.messages import Message, Role
 from assistant.parse import Offer, Parser
 from assistant.toolspec import ToolSpec, openai_tool
@@ -28,6 +29,18 @@ For each function call, return a json object with function name and arguments wi
 <tool_call>
 {"name": <function-name>, "arguments": <args-json-object>}
 </tool_call>"""
+
+
+_B = rf"\s{{0,{BLANKS}}}"
+_NAMED = rf'\{{{_B}"name"{_B}:{_B}"(?P<name>NAMES)"'  # as the parser has it
+CALL_FORMS = tuple(
+    CallForm(opening + '{"name": "', '", "arguments": ', "}" + ending, Spelling.JSON, begins)
+    for opening, ending, begins in (
+        (f"{OPEN}\n", f"\n{CLOSE}", OPEN),
+        ("", "", rf"^{_B}{_NAMED}"),
+        ("```json\n", "\n```", rf"^{_B}```(?:json)?{_B}\n{_B}{_NAMED}"),
+    )
+)
 
 
 class ChatML(ChatFormat):
@@ -74,6 +87,11 @@ class ChatML(ChatFormat):
             if token is not None and self._tokenizer.is_special(token)
         }
         return ChatMLParser(silent, offer)
+
+    def call_syntax(self) -> CallSyntax:
+        spelled = {name: self._tokenizer.special(name) for name in (OPEN, CLOSE)}
+        markers = {name: token for name, token in spelled.items() if token is not None}
+        return CallSyntax(CALL_FORMS, markers, frozenset({self._end}), several=True)
 
     def _open(self, role: str) -> list[int]:
         return [self._start, *self._tokenizer.encode(f"{role}\n")]

@@ -15,7 +15,7 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 _CODE_FENCE = r"^[ \t]*```(?i:python3?|py)[ \t]*\n"
 _HALF_FENCE = re.compile(r"[ \t]*(?:`{0,3}|```(?i:p(?:y(?:t(?:h(?:o(?:n3?)?)?)?)?)?)[ \t]*)")
-_BLANKS = 16  # at most so many at each place before a tool's name
+BLANKS = 16  # at most so many at each place before a tool's name
 _END_OF_FENCED = re.compile(r"^[ \t]*```(?:(?=[^`\w])|\Z)", re.M)
 
 
@@ -102,7 +102,7 @@ class ChatMLParser(Parser):
         return half
 
     def _n_half_object(self) -> int:
-        longest = max(map(len, self._objects)) + 6 * _BLANKS
+        longest = max(map(len, self._objects)) + 6 * BLANKS
         text = (self._before + self._held)[-longest - 1 :]
         for line in re.finditer(r"(?<=\n)", text):
             squeezed = "".join(text[line.end() :].split())
@@ -132,7 +132,7 @@ class ChatMLParser(Parser):
 def _openings(offer: Offer) -> list[str]:
     """How each kind of call begins, as a group of its state's name."""
     names = "|".join(map(re.escape, sorted(offer.tools)))
-    blanks = rf"\s{{0,{_BLANKS}}}"
+    blanks = rf"\s{{0,{BLANKS}}}"
     starts = rf'\{{{blanks}"name"{blanks}:{blanks}"(?:{names})"'
     openings = []
     if offer.tools:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar
 
-from assistant.formats.chatglm3 import ROLE_TOKENS, ChatGLM3
+from assistant.callform import CallForm, Spelling
+from assistant.formats.chatglm3 import NAME_LINE, ROLE_TOKENS, ChatGLM3
 from assistant.messages import Message, Role
 from assistant.toolspec import ToolSpec, openai_tool
 
@@ -29,6 +30,9 @@ class GLM4(ChatGLM3):
         if tools:
             messages = (Message(Role.SYSTEM, describe(tools)), *messages)
         return super().encode_prompt(messages)
+
+    def _call_form(self, blank: str) -> CallForm:
+        return CallForm(blank, "\n" + blank, "", Spelling.JSON, NAME_LINE)
 
 
 def describe(tools: Sequence[ToolSpec]) -> str:

@@ -4,7 +4,7 @@
     Jailed.pid                         the program, as the host numbers it
     Jailed.work_path / tmp_path        its folders as *it* sees them: /mnt/data and /tmp where there
                                        are mounts (1, 1c), the host's own paths otherwise (2, 2s, 3)
-    Jailed.uid                         who it runs as, when not as us: new files go to it by own()
+    Jailed.uid                         who it runs as, when not as us: fchown to it what you write
 
 Call it from one long-lived thread: at level 1 the death of the *thread* that launched ends the
 session (PR_SET_PDEATHSIG). The environment is written as for level 1; values that are /mnt/data or
@@ -20,17 +20,18 @@ import json
 import os
 import platform
 import select
-import signal
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import SandboxFailed
-from assistant.sandbox import bubblewrap, chroot, confined, landlock, seccomp, slots
+from assistant.sandbox import bubblewrap, cgroups, chroot, confined, landlock, seccomp, slots
+from assistant.sandbox.cgroups import Cgroup
+from assistant.sandbox.jailed import Jailed, Usage
 from assistant.sandbox.level import Level
 from assistant.sandbox.limits import Limits, rlimits
 from assistant.sandbox.plan import FULL, TMP, WORK, Launch, Policy, Prepared
-from assistant.sandbox.processes import descendants, memory
+from assistant.sandbox.processes import descendants
 from assistant.sandbox.slots import Slot
 
 __all__ = ["Jailed", "Launch", "Level", "Limits", "Policy", "Usage", "launch"]
@@ -38,87 +39,7 @@ __all__ = ["Jailed", "Launch", "Level", "Limits", "Policy", "Usage", "launch"]
 STAGE = Path(__file__).with_name("stage.py")
 _PATIENCE = 300  # waits of a tenth of a second: a machine that stands still does not count
 _STEP = 0.1
-
-
-@dataclass(frozen=True)
-class Usage:
-    memory: int
-    processes: int
-    disk: int
-
-
-@dataclass
-class Jailed:
-    """A confined program and everything below it."""
-
-    level: Level
-    pid: int
-    work_path: Path
-    tmp_path: Path
-    uid: int | None
-    _what: Launch
-    _outer: subprocess.Popen[bytes]
-    _prepared: Prepared
-    _control: int
-    _slot: Slot | None
-    _closed: bool = field(default=False)
-
-    def poll(self) -> int | None:
-        """The exit code once it has ended, 128 + n after signal n."""
-        return self._outer.poll()
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Raises TimeoutError."""
-        try:
-            return self._outer.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            raise TimeoutError from error
-
-    def interrupt(self) -> None:
-        """SIGINT: stops C code too, which a message over a channel does not."""
-        if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGINT)
-
-    def pids(self) -> list[int]:
-        """Every process of it but the guard."""
-        return descendants(self._outer.pid) if self._outer.poll() is None else []
-
-    def usage(self) -> Usage:
-        pids = self.pids()
-        return Usage(
-            memory=memory(pids, self._what.limits.memory),
-            processes=len(pids),
-            disk=0,
-        )
-
-    def own(self, path: Path) -> None:
-        """Give the program a file or folder that was put into its work folder."""
-        if self._slot:
-            self._slot.own(path)
-
-    def kill(self) -> None:
-        """End all of it; returns once nothing is left."""
-        if self._control >= 0:
-            os.close(self._control)
-            self._control = -1
-        if not self._prepared.guarded:
-            for pid in (*descendants(self._outer.pid), self._outer.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self._outer.wait()
-        if self._slot:
-            self._slot.empty()
-
-    def close(self) -> None:
-        """Kill, and give back what the sandbox was made of; the work folder stays."""
-        if self._closed:
-            return
-        self._closed = True
-        self.kill()
-        self._prepared.clean()
-        if self._slot:
-            self._slot.release()
+_FIRST_TO_GO = "1000"  # when memory runs out, before anything of the app's
 
 
 def launch(level: Level, what: Launch, policy: Policy = FULL) -> Jailed:
@@ -172,7 +93,7 @@ class _Start:
         jailed = self._jailed(outer, control)
         try:
             self._hello(status_read)
-            jailed.pid = _innermost(outer.pid)
+            self._bind_from_outside(jailed)
             self._send_plan(plan_write, jailed, outlet)
             plan_write = -1
             self._success(status_read)
@@ -210,15 +131,24 @@ class _Start:
         return Jailed(
             level=self.level,
             pid=outer.pid,
-            work_path=self.prepared.work,
-            tmp_path=self.prepared.tmp,
-            uid=self.slot.uid if self.slot else None,
-            _what=self.what,
-            _outer=outer,
-            _prepared=self.prepared,
-            _control=control,
-            _slot=self.slot,
+            what=self.what,
+            prepared=self.prepared,
+            outer=outer,
+            control=control,
+            slot=self.slot,
+            cgroup=cgroups.make(self.what.limits) if self.policy.cgroup else Cgroup(()),
         )
+
+    def _bind_from_outside(self, jailed: Jailed) -> None:
+        """What has to be done to every process inside before the stage is let go."""
+        pids = descendants(jailed.outer.pid)
+        jailed.pid = pids[-1]  # the stage: none of outer -> init -> stage has forked more
+        jailed.cgroup.add(pids)
+        for pid in pids:
+            _write(f"/proc/{pid}/oom_score_adj", _FIRST_TO_GO)
+            os.setpriority(os.PRIO_PROCESS, pid, self.what.limits.niceness)
+        for pid in pids:
+            _write(f"/proc/{pid}/autogroup", str(self.what.limits.niceness))
 
     def _hello(self, status: int) -> None:
         if _read(status) != b"\n":
@@ -270,9 +200,10 @@ def _moved(value: str, seen: dict[Path, Path]) -> str:
     return value
 
 
-def _innermost(outer: int) -> int:
-    """The stage: the last of the chain outer -> init -> stage, none of which has forked more."""
-    return (descendants(outer) or [outer])[-1]
+def _write(path: str, value: str) -> None:
+    """Better with than without: a guard of root's, or a kernel without the file, has none."""
+    with contextlib.suppress(OSError):
+        Path(path).write_text(value)
 
 
 def _read(pipe: int) -> bytes:

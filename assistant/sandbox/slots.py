@@ -40,14 +40,20 @@ class Slot:
         os.close(self.lock)
 
     def own(self, path: Path) -> None:
-        """Give a folder and all in it to this uid; a file with a second name is left alone."""
+        """Give a folder and all in it to this uid, while nobody works in it.
+
+        A file with a second name is left alone: the other name may be somebody else's.
+        """
         os.chown(path, self.uid, self.uid, follow_symlinks=False)
-        for folder, folders, files, at in os.fwalk(path, follow_symlinks=False):
-            del folder
-            for name in (*folders, *files):
-                known = os.stat(name, dir_fd=at, follow_symlinks=False)
-                if known.st_uid != self.uid and (name in folders or known.st_nlink == 1):
-                    os.chown(name, self.uid, self.uid, dir_fd=at, follow_symlinks=False)
+        waiting = [str(path)]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    known = entry.stat(follow_symlinks=False)
+                    is_folder = entry.is_dir(follow_symlinks=False)
+                    waiting += [entry.path] * is_folder
+                    if known.st_uid != self.uid and (is_folder or known.st_nlink == 1):
+                        os.chown(entry.path, self.uid, self.uid, follow_symlinks=False)
 
 
 def take() -> Slot:

@@ -22,11 +22,11 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_READ, PR_CAPBSET_DROP = 1, 22, 23, 24
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 36, 38, 39
-PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION_3 = 0x20080522
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
@@ -65,9 +65,6 @@ def syscall(number: int, *arguments: object) -> int:
     return checked(libc.syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
 
 
-# --- giving things up ---------------------------------------------------------------------------
-
-
 def keep_only(descriptors: list[int]) -> None:
     """Close every other descriptor; a forgotten one is a door."""
     start = 3
@@ -87,14 +84,14 @@ def speak_to(output: int) -> None:
 
 
 def drop_capabilities() -> None:
-    """Empty every set: bounding while we may, then ambient, inheritable, permitted, effective."""
+    """The bounding set, while we may; no program that is run can bring one back."""
     for capability in range(64):
         if libc.prctl(PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
             libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused without CAP_SETPCAP
-    libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def clear_capability_sets() -> None:
+    """Permitted, effective, inheritable, and with them ambient."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     checked(libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
 
@@ -161,9 +158,6 @@ def confine(plan: dict[str, Any]) -> None:
         raise PermissionError("no_new_privs is not set")
 
 
-# --- the guard ----------------------------------------------------------------------------------
-
-
 def parents() -> dict[int, int]:
     """pid -> parent's pid, of every process we can see."""
     found = {}
@@ -177,10 +171,11 @@ def parents() -> dict[int, int]:
     return found
 
 
-def descendants(root: int) -> list[int]:
+def descendants(root: int, table: Mapping[int, int] | None = None) -> list[int]:
+    """Nearest first; `table` is what `parents` has said already."""
     found: list[int] = []
     above = {root}
-    table = parents()
+    table = parents() if table is None else table
     while above:
         above = {pid for pid, parent in table.items() if parent in above}
         found += above
@@ -249,8 +244,7 @@ def guard(program: int, control: int, uid: int) -> int:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    wake, waker = os.pipe()
-    os.set_blocking(waker, False)
+    wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     code: int | None = reap_others(program)
@@ -265,9 +259,6 @@ def guard(program: int, control: int, uid: int) -> int:
     return 128 + signal.SIGKILL if code is None else code if code >= 0 else 128 - code
 
 
-# --- the whole ----------------------------------------------------------------------------------
-
-
 def read_plan(descriptor: int) -> dict[str, Any]:
     with open(descriptor, "rb") as file:
         text = file.read()
@@ -278,8 +269,7 @@ def read_plan(descriptor: int) -> dict[str, Any]:
 
 
 def run_program(plan_fd: int, status_fd: int) -> None:
-    """Does not return; what went wrong goes back through STATUS_FD, success closes it."""
-    os.set_inheritable(status_fd, False)
+    """Does not return: what goes wrong is said on STATUS_FD, success closes it."""
     os.write(status_fd, b"\n")  # hello: every process of ours now exists
     plan = read_plan(plan_fd)
     try:
@@ -295,7 +285,7 @@ def run_program(plan_fd: int, status_fd: int) -> None:
 
 def main(arguments: list[str]) -> int:
     plan_fd, status_fd, *guarding = [int(text) for text in arguments]
-    if hasattr(os, "setsid") and os.getsid(0) != os.getpid():
+    if os.getsid(0) != os.getpid():
         os.setsid()  # no terminal, and a process group of its own
     if not guarding:
         run_program(plan_fd, status_fd)

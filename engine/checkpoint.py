@@ -19,6 +19,7 @@ _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _PATTERNS = ("model*.safetensors", "pytorch_model*.bin")
 _LFS_POINTER = b"version https://git-lfs"
 _MAX_JSON = 1 << 26
+_PICKLE = b"\x80\x02"  # how one of protocol 2 begins; newer files are zip archives
 _TORCH_ERRORS = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, OSError)
 
 
@@ -170,6 +171,7 @@ def _read_pickled(path: Path, name: str) -> torch.Tensor | None:
 
 def _load_pickled(path: Path) -> dict[str, torch.Tensor]:
     try:
+        _check_zipped(path)
         value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except _TORCH_ERRORS as error:
         raise _broken(path, error) from error
@@ -177,6 +179,20 @@ def _load_pickled(path: Path) -> dict[str, torch.Tensor]:
         found = f"a {type(value).__name__}"
         raise BadModelFile(path=path, where="its content", found=found, expected="named tensors")
     return {str(name): each for name, each in value.items() if isinstance(each, torch.Tensor)}
+
+
+def _check_zipped(path: Path) -> None:
+    """Before version 1.6, torch wrote pickles that can only be read whole."""
+    with path.open("rb") as file:
+        if file.read(len(_PICKLE)) != _PICKLE:
+            return
+    raise BadModelFile(
+        path=path,
+        where="its format",
+        found="that of torch before 1.6, which cannot be read piece by piece",
+        expected="a newer one; take the model's safetensors, or load the file with torch and "
+        "torch.save it again",
+    )
 
 
 def _broken(path: Path, error: Exception) -> BadModelFile:

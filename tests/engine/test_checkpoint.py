@@ -145,6 +145,14 @@ def test_a_pickle_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not Path("exploded").exists()
 
 
+def test_a_shard_of_a_very_old_torch_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = SOUND.write_torch(tmp_path / "tiny")
+    shard = folder / "pytorch_model.bin"
+    torch.save(SOUND.tensors, shard, _use_new_zipfile_serialization=False)
+    with pytest.raises(BadModelFile, match=r"torch before 1\.6.*torch\.save it again"):
+        open_checkpoint(folder)
+
+
 def test_weights_that_are_no_dictionary_are_refused(tmp_path: Path) -> None:
     folder = SOUND.write_torch(tmp_path / "model")
     torch.save([torch.zeros(3)], folder / "pytorch_model.bin")

@@ -119,9 +119,15 @@ which wrote this file. It knows a tiny world and nothing else.
 
 {note}
 
+It did not start from noise: `tests/nano/headstart.py` wires heads of the first two layers by hand
+to copy, which a model of this size takes most of an hour to find by itself. All weights were
+trained from there on, in legs (`--resume`), each with an optimizer and a seed of its own.
+
 Share of assistant messages that greedy generation gives exactly (metadata line, fences, arguments
-and stop id included), on {n} dialogues whose names, texts and asked-for numbers are kept from
-training by a hash. Greetings, facts, sums, counts, dates and times are few and are not kept apart.
+and stop id included), on {n} dialogues. Held out: every name, text, number, list, ticker and
+expression that `tests/nano/values.py` draws; a hash of its text keeps one in eight from all
+training, whatever the seed. Not held out, for there are few: greetings, facts, sums, counts, dates,
+times, the tools, the tasks, and how sentences are worded.
 `q4_0` is the same with every matrix rounded to q4_0.
 
 | skill | float16 | q4_0 |

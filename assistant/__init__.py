@@ -3,7 +3,7 @@
 Inside, a file imports only from those before it:
 errors, literals, calls, toolspec, outputs, toolsource, pictures, coderunner, marked,
 foreign_schema, approval, toolchoice, settings, messages, events, texts, markdown, statistics,
-parse, callform, formats, grammar_numbers, grammar_reading, grammar_values, grammar_schema,
+parse, callform, formats, grammar_reading, grammar_numbers, grammar_values, grammar_schema,
 grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, execute,
 turn, items, jobs, conversation, loading, manual, toolcost, fields, toolprocess, toolresults,
 toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content, mcp_offer,

@@ -6,6 +6,8 @@ at most 15 digits, fractions a few digits more than their bounds.
 
 from decimal import Decimal
 
+from assistant.grammar_reading import Schema, Unsupported, edge
+
 MOST = 10**15 - 1  # every integer up to here is a float too
 _EXTRA = 8  # digits of a fraction behind those of its bounds
 _FINEST = 12  # digits of a bound's fraction
@@ -13,8 +15,19 @@ _FINEST = 12  # digits of a bound's fraction
 ANY_DECIMAL = r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,10})?(?:[eE][+-]?[0-9]{1,2})?"
 
 
-class NoNumber(Exception):
-    """There is none within the bounds, or none that could be written here."""
+def number(schema: Schema, *, whole: bool) -> str:
+    """The numbers that a schema allows."""
+    low, above = edge(schema, "minimum", "exclusiveMinimum", max)
+    high, below = edge(schema, "maximum", "exclusiveMaximum", min)
+    if low is None and high is None and not whole:
+        return ANY_DECIMAL
+    low = Decimal(-MOST) if low is None else low
+    high = Decimal(MOST) if high is None else high
+    if not whole:
+        return decimals(low, high, above=above, below=below)
+    first = int(low.to_integral_value("ROUND_CEILING"))
+    last = int(high.to_integral_value("ROUND_FLOOR"))
+    return integers(first + int(above and first == low), last - int(below and last == high))
 
 
 def integers(low: int, high: int) -> str:
@@ -32,7 +45,7 @@ def decimals(low: Decimal, high: Decimal, *, above: bool = False, below: bool = 
     low, high = max(low, Decimal(-MOST)), min(high, Decimal(MOST))
     scale = max(_places(low), _places(high)) + (2 if above or below else 0)
     if scale > _FINEST + 2:
-        raise NoNumber(f"a bound has more than {_FINEST} decimal places")
+        raise Unsupported(f"a bound has more than {_FINEST} decimal places")
     parts = []
     if low < 0:
         beyond = above, below and high <= 0
@@ -97,7 +110,7 @@ def _digits(n: int, places: int) -> str:
 
 def _any_of(parts: list[str]) -> str:
     if not parts:
-        raise NoNumber("no number lies within the bounds")
+        raise Unsupported("no number lies within the bounds")
     return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
 
 

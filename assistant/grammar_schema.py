@@ -9,10 +9,9 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from assistant.callform import Spelling
-from assistant.grammar_numbers import ANY_DECIMAL, MOST, NoNumber, decimals, integers
+from assistant.grammar_numbers import number
 from assistant.grammar_reading import (
     Schema,
     TooDeep,
@@ -20,7 +19,6 @@ from assistant.grammar_reading import (
     at_least,
     at_most,
     checked,
-    edge,
     follow,
     listed,
     mapping,
@@ -118,7 +116,7 @@ class _Writer:
             case "string":
                 return self._string(schema)
             case "integer" | "number":
-                return self._rule(regex(_number(schema, kind == "integer")), terminal=True)
+                return self._rule(regex(number(schema, whole=kind == "integer")), terminal=True)
             case "boolean":
                 return self._one_of(self._literals(True) + self._literals(False))
             case "null":
@@ -278,23 +276,6 @@ class _Writer:
 
 def _keyword(name: str) -> str:
     return name + "="
-
-
-def _number(schema: Schema, whole: bool) -> str:
-    low, above = edge(schema, "minimum", "exclusiveMinimum", max)
-    high, below = edge(schema, "maximum", "exclusiveMaximum", min)
-    if low is None and high is None and not whole:
-        return ANY_DECIMAL
-    low = Decimal(-MOST) if low is None else low
-    high = Decimal(MOST) if high is None else high
-    try:
-        if not whole:
-            return decimals(low, high, above=above, below=below)
-        first = int(low.to_integral_value("ROUND_CEILING"))
-        last = int(high.to_integral_value("ROUND_FLOOR"))
-        return integers(first + int(above and first == low), last - int(below and last == high))
-    except NoNumber as error:
-        raise Unsupported(str(error)) from error
 
 
 def _repeated(item: str, least: int, most: int | None) -> str:

@@ -66,7 +66,7 @@ class Toolbox:
         """Runs one call; every fault of the tool is a result, and so is its absence."""
         found = self._merge().owners.get(name)
         if found is None:
-            return failure("UnknownTool", f"There is no tool {name}, or there is no more.")
+            return failure("UnknownTool", f"There is no tool {name}.")
         return found[1].call(name, arguments, folder, cancelled)
 
     def close(self) -> None:

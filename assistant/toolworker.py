@@ -129,7 +129,7 @@ class ToolWorker:
             if cancelled.is_set():
                 raise Fault("Cancelled", "it was stopped by the user before it began")
         try:
-            process = self._take_idle() or self._start(cancelled)[0]
+            process = self._take_idle() or self._start_for_call(cancelled)
             is_sound = False
             try:
                 answer = process.ask(request, seconds, cancelled)
@@ -147,6 +147,15 @@ class ToolWorker:
             process = self._idle.pop()[1]
             self._busy.add(process)
             return process
+
+    def _start_for_call(self, cancelled: threading.Event) -> ToolProcess:
+        process, hello = self._start(cancelled)
+        trouble = hello.get("trouble")
+        if isinstance(trouble, dict):  # the file was well when it was loaded
+            self._give_back(process, is_sound=False)
+            detail = str(trouble.get("detail"))
+            raise Fault("BrokenFile", f"its file is broken now: {trouble.get('reason')}", detail)
+        return process
 
     def _start(self, cancelled: threading.Event) -> tuple[ToolProcess, Mapping[str, object]]:
         """A new process, and what it says of itself."""

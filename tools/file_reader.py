@@ -44,13 +44,16 @@ def _read(path: str) -> bytes:
         raise ToolError(f"{path!r} cannot be opened: {error.strerror}. {_names()}") from error
     finally:
         os.close(folder)
-    with os.fdopen(file, "rb") as opened:
+    try:
         facts = os.fstat(file)
         if not stat.S_ISREG(facts.st_mode):
             raise ToolError(f"{path!r} is no ordinary file. {_names()}")
         if facts.st_size > MAX_BYTES:
             raise ToolError(f"{path!r} has {facts.st_size} bytes; at most {MAX_BYTES} are read.")
-        return opened.read(MAX_BYTES)
+        with os.fdopen(file, "rb", closefd=False) as opened:
+            return opened.read(MAX_BYTES)
+    finally:
+        os.close(file)
 
 
 def _refuse_escape(part: str) -> None:

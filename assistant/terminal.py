@@ -8,17 +8,28 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from assistant.approval import Approved, Declined, Question
 from assistant.assistant import Assistant
+from assistant.calls import ToolCall
 from assistant.conversation import Conversation
-from assistant.errors import AssistantError
-from assistant.events import TextDelta
+from assistant.errors import AssistantError, NothingAsked
+from assistant.events import (
+    ApprovalAsked,
+    CallFinished,
+    CallStarted,
+    Event,
+    RoundStarted,
+    TextDelta,
+)
 from assistant.jobs import Job
 from assistant.loading import Failed, Ready
 from assistant.messages import Ended
-from assistant.narration import cut_reason, dropped, figures, stage
+from assistant.narration import call_line, cut_reason, dropped, figures, rounds_note, stage
+from assistant.outputs import observation
 from assistant.texts import Language, say, text
 from engine import EngineError, FinishReason
 
+RESULT = 400  # characters of a call's result that are shown
 OK, ERROR, INTERRUPTED = 0, 1, 130
 
 
@@ -59,14 +70,35 @@ class Terminal:
         code = OK
         try:
             for event in job.events():
-                if isinstance(event, TextDelta):
-                    self._write(event.text)
+                self._follow(job, event)
         except KeyboardInterrupt:
             code = INTERRUPTED
             job.cancel()
             job.wait()
         self._write("\n")
         return self._conclude(job) or code
+
+    def _follow(self, job: Job, event: Event) -> None:
+        match event:
+            case TextDelta(words):
+                self._write(words)
+            case RoundStarted():
+                self._write("\n")
+            case CallStarted(step):
+                self._print(f"→ {call_line(step.call, self._language)}")
+            case CallFinished(step):
+                self._print(f"← {observation(step.outputs, RESULT)}")
+            case ApprovalAsked(question=question):
+                self._decide(job, question)
+
+    def _decide(self, job: Job, question: Question) -> None:
+        """Asks a person who is there; where nobody is, nothing is allowed."""
+        call = ToolCall(question.tool.name, question.arguments, "")
+        prompt = text(self._language, "cli_ask", call=call_line(call, self._language))
+        yes = sys.stdin.isatty() and input(prompt).strip().lower() in ("y", "yes", "是")
+        decision = Approved(question.arguments) if yes else Declined()
+        with suppress(NothingAsked):  # the answer was stopped meanwhile
+            job.decide(question.id, decision)
 
     def interact(self) -> int:
         """Answers line after line until `stop` or the end of the input."""
@@ -92,11 +124,12 @@ class Terminal:
     def _show_figures(self, ended: Ended) -> None:
         if not self._console.is_terminal:
             return
-        notes = [dropped(ended.dropped_turns, self._language), figures(ended, self._language)]
+        notes = [dropped(ended.dropped_turns, self._language), rounds_note(ended, self._language)]
         if ended.reason is FinishReason.LENGTH:
-            notes.insert(1, cut_reason(ended, self._language))
+            notes.append(cut_reason(ended, self._language))
+        notes.append(figures(ended, self._language))
         for note in filter(None, notes):
-            self._console.print(note, style="dim", markup=False)
+            self._print(note)
 
     def _read_line(self) -> str | None:
         """The next line without its blanks, or None at the end of the input."""
@@ -113,9 +146,12 @@ class Terminal:
                 self._write("\n")
                 return None
 
+    def _print(self, line: str) -> None:
+        self._console.print(line, style="dim", markup=False)
+
     def _note(self, key: str) -> None:
         if self._console.is_terminal:
-            self._console.print(text(self._language, key), style="dim", markup=False)
+            self._print(text(self._language, key))
 
     def _write(self, words: str) -> None:
         sys.stdout.write(words)

@@ -154,8 +154,6 @@ TEXTS: dict[str, dict[Language, str]] = {
         "解码时只允许符合工具参数定义的写法；关闭则事后解析",
         "Only what fits the tool's schema can be written; off: calls are parsed afterwards",
     ),
-    "tool_details": _pair("{name} 的详情与权限", "Details and permission of {name}"),
-    "tool_about": _pair("{source} · {effects}", "{source} · {effects}"),
     "tool_tokens": _pair("{tokens} 词元", "{tokens} tokens"),
     "effects_none": _pair("无副作用", "no effects"),
     "effects_read": _pair("读取", "reads"),
@@ -197,7 +195,6 @@ TEXTS: dict[str, dict[Language, str]] = {
         "From {source}; effects: {effects}. You may change the arguments first.",
     ),
     "unsaid": _pair("不是你说的", "not said by you"),
-    "not_json": _pair("JSON", "JSON"),
     "run": _pair("运行", "Run"),
     "run_always": _pair("本对话总是运行", "Always in this conversation"),
     "decline": _pair("拒绝", "Decline"),
@@ -206,7 +203,6 @@ TEXTS: dict[str, dict[Language, str]] = {
     "table_rows": _pair("共 {rows} 行", "{rows} rows in all"),
     "download_file": _pair("下载 {name}", "Download {name}"),
     "cli_ask": _pair("运行 {call} 吗？[y/N] ", "Run {call}? [y/N] "),
-    "cli_result": _pair("{call} 的结果：", "Result of {call}: "),
     "cli_hint": _pair(
         "输入 clear 清空对话，stop 退出。Ctrl-C 停止回答。",
         "Type clear to empty the conversation, stop to leave. Ctrl-C stops an answer.",
@@ -283,5 +279,15 @@ CHINESE_ERRORS: dict[str, str] = {
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
     "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
     "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离（{tried}）。修复办法：{command}",
+    "EnvironmentFailed": (
+        "运行代码的 Python 环境没有建好：{what}：{reason}。已完成的部分会保留，请重试。"
+    ),
+    "BadFileName": "这里的文件不能叫 {name!r}。请改名后再上传。",
+    "NoSuchFile": "这个对话的文件夹里没有普通文件 {name!r}。",
+    "FileTooLarge": "{name} 有 {size}，这里的文件最多 {limit}。",
+    "FolderFull": (
+        "放不下 {name}：这个对话的文件夹最多容纳 {files} 个文件、共 {limit}。请先删除一些。"
+    ),
+    "BadNotebook": "无法读取这个笔记本：{reason}。",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

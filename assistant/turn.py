@@ -13,6 +13,7 @@ from assistant.calls import Call
 from assistant.errors import AssistantError
 from assistant.events import Event, RoundStarted, TurnFinished
 from assistant.execute import Executor, Means, interrupted
+from assistant.grammar import constraint_for
 from assistant.messages import Ended, Message, Role
 from assistant.outputs import shortened
 from assistant.parse import Offer
@@ -21,7 +22,7 @@ from assistant.statistics import joined
 from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolspec import ToolSpec
 from assistant.window import fit
-from engine import EngineError, Finished, FinishReason, GenerationStats
+from engine import Constraint, EngineError, Finished, FinishReason, GenerationStats
 
 MAX_ROUNDS = 8  # with calls; after them the model answers with what it has
 MAX_REPEATS = 2  # of a call that has been answered, which small models fall into
@@ -133,7 +134,8 @@ class Turn:
         may_call = choice.mode is not ChoiceMode.NONE
         names = frozenset(tool.name for tool in tools)
         offer = Offer(names, code=may_call and self._means.code is not None)
-        return Round(self._model, window.prompt, offer, earlier)
+        constraint = None if earlier else self._constraint(tools, choice)
+        return Round(self._model, window.prompt, offer, earlier, constraint)
 
     def _offered(self) -> tuple[Sequence[ToolSpec], ToolChoice]:
         """The tools of this round: none when the model has called for long enough."""
@@ -143,6 +145,14 @@ class Turn:
         if withheld or self._means.choice.mode is ChoiceMode.NONE:
             return (), ToolChoice(ChoiceMode.NONE)
         return [tool.spec for tool in self._means.tools], choice
+
+    def _constraint(self, tools: Sequence[ToolSpec], choice: ToolChoice) -> Constraint | None:
+        """A call that is required, or forbidden, can only be had by constraining."""
+        withheld = choice.mode is ChoiceMode.NONE and self._number > 1
+        if (tools and (self._means.constrain or choice.must_call)) or withheld:
+            model = self._model
+            return constraint_for(model.format, model.engine.tokenizer, tools, choice)
+        return None
 
     def _ended(self, finished: Finished) -> Ended:
         n_used = finished.stats.prompt_tokens + finished.stats.output_tokens

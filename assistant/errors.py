@@ -18,6 +18,12 @@ AssistantError
 ├── BadDocument           settings or definitions that a person wrote are not as they should be
 ├── SandboxFailed         a session could not be confined at this level
 ├── SandboxRefused        no level holds that the operator allows
+├── EnvironmentFailed     the Python that code runs in could not be made
+├── BadFileName           a name that no file of a session can have
+├── NoSuchFile            no such file in a session's folder, or not a plain one
+├── FileTooLarge          more than a file of a session may have
+├── FolderFull            a session's folder has no room for it
+├── BadNotebook           not a notebook that can be read
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -123,6 +129,36 @@ class SandboxRefused(AssistantError):
         "Code is not run here, because nothing confines it well enough ({tried}). To mend it: "
         "{command}"
     )
+
+
+class EnvironmentFailed(AssistantError):
+    template = (
+        "The Python that code runs in could not be set up: {what}: {reason}. "
+        "What is there is kept; try again."
+    )
+
+
+class BadFileName(AssistantError):
+    template = "{name!r} cannot be a file's name here. Rename the file and upload it again."
+
+
+class NoSuchFile(AssistantError):
+    template = "There is no plain file {name!r} in this conversation's folder."
+
+
+class FileTooLarge(AssistantError):
+    template = "{name} has {size}; a file here may have {limit}."
+
+
+class FolderFull(AssistantError):
+    template = (
+        "{name} does not fit: this conversation's folder may hold {limit} in {files} files. "
+        "Delete some of them first."
+    )
+
+
+class BadNotebook(AssistantError):
+    template = "This is not a notebook that can be read: {reason}."
 
 
 class InternalError(AssistantError):

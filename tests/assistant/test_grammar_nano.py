@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from constrained_calls import TOOLS, Caller, run
 
-from engine import Engine, EngineOptions, SamplingParams, Token, model_home
+from engine import Engine, EngineOptions, model_home
 from engine.conversion import TYPES, convert
 
 FOLDER = Path(__file__).parents[1] / "nano" / "chatglm3-nano"

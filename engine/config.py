@@ -99,7 +99,7 @@ LoadListener = Callable[[LoadProgress], None]
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How an engine runs. `threads=0` takes what the cgroup grants."""
+    """How an engine runs. `threads=0` takes what is measured to be best."""
 
     threads: int = 0
     context_length: int = 0  # 0: the model's own, at most DEFAULT_CONTEXT

@@ -21,7 +21,7 @@ from engine.errors import BadSetting, EngineClosed, EngineError, NotEnoughMemory
 from engine.events import FinishReason
 from engine.kernels.compile import compile_kernels
 from engine.kernels.dot import available_variants
-from engine.memory import available_memory, format_bytes, granted_cores
+from engine.memory import available_memory, format_bytes
 from engine.model import Limits, Model, Segment, working_bytes
 from engine.modelfile import ModelFile
 from engine.open import open_model_file
@@ -29,6 +29,7 @@ from engine.request import Generation, Request
 from engine.sampling import make_sampler
 from engine.scheduler import Scheduler, Share
 from engine.textstream import TextStream
+from engine.threads import tuned_threads
 from engine.tokenizer import Tokenizer, load_tokenizer
 from engine.tuning import tuned_prefix, virtual_tokens
 from engine.weights import pack_weights, packed_bytes
@@ -75,7 +76,7 @@ class Engine:
         started = time.monotonic()
         file = open_model_file(Path(path))
         tokenizer = load_tokenizer(file)
-        threads = options.threads or granted_cores()
+        threads = options.threads or tuned_threads(options.kernel_cache)
         limits = _limits(file, options)
         pages = _check_memory(file, limits, options, threads)
         isa = _variant(options.kernels)

@@ -157,6 +157,21 @@ def test_examples_that_run_are_seen_to_run(folder: Folder) -> None:
     assert folder.tools.examples() == {"f": Examples(Trial.PASSED, 1)}
 
 
+def test_examples_of_a_file_that_was_changed_meanwhile_say_nothing(folder: Folder) -> None:
+    gate = folder.path.parent / "gate"
+    folder.save(
+        "a.py",
+        "@tool(time_limit=600, examples=[Example({}, 1)])\ndef f() -> int:\n"
+        f"  while not os.path.exists({str(gate)!r}): time.sleep(0.01)\n  return 1\n",
+    )
+    folder.wait(lambda: folder.tools.examples() == {"f": Examples(Trial.RUNNING, 1)})
+    folder.save("a.py", WELL.format("f"))
+    folder.wait(lambda: folder.tools.examples() == {"f": Examples(Trial.NONE)})
+    gate.touch()
+    folder.tools._loaders.shutdown(wait=True)  # until the old examples have ended
+    assert folder.tools.examples() == {"f": Examples(Trial.NONE)}
+
+
 def test_a_tool_appears_once_its_secret_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from assistant.errors import AssistantError
 from assistant.loading import ModelLoader
 from assistant.mcp_client import McpTools
 from assistant.mcp_server import add_mcp
+from assistant.sandbox.commands import add_interpreter
 from assistant.settings import ChatSettings
 from assistant.terminal import INTERRUPTED, OK, Terminal, fail
 from assistant.texts import Language, say
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add_command in (add_chat, add_tools, add_mcp, add_upload):
+    for add_command in (add_chat, add_interpreter, add_tools, add_mcp, add_upload):
         command = add_command(commands)
         command.add_argument(
             "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"

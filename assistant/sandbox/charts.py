@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from assistant.outputs import ChartOutput
+from assistant.sandbox.plaintext import clean
 
 MAX_NODES = 200_000
 MAX_DEPTH = 14
@@ -95,10 +96,7 @@ def _check_plotly(spec: dict[str, object]) -> None:
     if not isinstance(traces, list):
         raise Refused
     for trace in traces:
-        if (
-            not isinstance(trace, dict)
-            or trace.setdefault("type", "scatter") not in _TRACES.split()
-        ):
+        if not isinstance(trace, dict) or trace.setdefault("type", "scatter") not in _TRACES:
             raise Refused
 
 
@@ -163,7 +161,7 @@ class _Rebuilt:
 def _scalar(value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if not isinstance(value, str) or len(value) > MAX_TEXT or _ADDRESS.search(value):
+    if not isinstance(value, str) or clean(value, MAX_TEXT) != value or _ADDRESS.search(value):
         raise Refused
     return value
 

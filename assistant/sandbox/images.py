@@ -48,4 +48,6 @@ def _encoded(data: bytes, kind: str) -> ImageOutput | None:
     flat.info.clear()
     out = io.BytesIO()
     flat.save(out, kind, **({"quality": 90} if kind == "JPEG" else {"compress_level": 3}))
+    if out.tell() > MAX_BYTES:
+        return None
     return ImageOutput(out.getvalue(), width, height)

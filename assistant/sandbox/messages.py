@@ -1,4 +1,4 @@
-"""A kernel's messages as outputs. Any of them may be forged: the code shares their sender's process.
+"""A kernel's messages as outputs. Any of them may be forged: code shares the sender's process.
 
 What counts: a known type, the parent that we asked for, and values of the type that they should
 have. Anything else is nothing. HTML, SVG, JavaScript and widgets give way to their plain text.
@@ -7,7 +7,6 @@ have. Anything else is nothing. HTML, SVG, JavaScript and widgets give way to th
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
 
 from assistant.outputs import ErrorOutput, Output, TableOutput, TextOutput, shortened
 from assistant.sandbox.charts import chart
@@ -18,8 +17,6 @@ TABLE = "application/vnd.app.table+json"
 PLOTLY = "application/vnd.plotly.v1+json"
 VEGA_LITE = ("application/vnd.vegalite.v5+json", "application/vnd.vegalite.v6+json")
 DELIMITER = b"<IDS|MSG>"
-
-Stream = Literal["stdout", "stderr"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class Collector:
             self.outputs[-1] = TextOutput(whole, last.stream)
         else:
             self._raw = text if "\r" in text else ""
-            self._add(TextOutput(overwritten(text), cast(Stream, stream)))
+            self._add(TextOutput(overwritten(text), stream))
 
     def _take_display(self, content: Mapping[str, object]) -> None:
         output = self._display(content)

@@ -1,0 +1,130 @@
+"""The app's end of the supervisor: starts it, asks it, hears from it."""
+
+import itertools
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from assistant.sandbox.channel import Channel
+from assistant.sandbox.environment import KernelEnvironment
+from assistant.sandbox.settings import SandboxSettings
+
+ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "SANDBOX_MIN_LEVEL")
+START = Path(__file__).with_name("start.py")
+GONE: dict[str, Any] = {"answer": {"ended": "crashed", "reason": "the supervisor has ended"}}
+
+
+class Client:
+    """Safe to use from any thread."""
+
+    def __init__(
+        self,
+        home: Path,
+        environment: KernelEnvironment,
+        settings: SandboxSettings,
+        gone: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        """Blocks until the level is chosen; `gone` is told of sessions that end by themselves."""
+        self._gone = gone
+        self._ids = itertools.count()
+        self._waiting: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._process, self._channel = _start()
+        python = str(environment.python)
+        hello = {"settings": settings.as_json(), "python": python, "home": str(home)}
+        try:
+            self._channel.send(hello)
+            first = self._channel.receive()
+        except (OSError, EOFError):
+            first = {"level": "0", "why": "the supervisor did not start"}
+        self.level, self.why = str(first.get("level")), str(first.get("why"))
+        self.command = str(first.get("command", ""))  # that mends it, when there is no level
+        self._reader = threading.Thread(target=self._read, name="sandbox", daemon=True)
+        self._reader.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._is_closed
+
+    def ask(self, do: str, **fields: object) -> dict[str, Any]:
+        """The answer to one request."""
+        for message in self.follow(do, **fields):
+            answer = message.get("answer")
+        return answer if isinstance(answer, dict) else {}
+
+    def follow(self, do: str, **fields: object) -> Iterator[dict[str, Any]]:
+        """What comes for one request; the last has an "answer". Nothing for a moment: {}."""
+        number = next(self._ids)
+        inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        with self._lock:
+            self._waiting[number] = inbox
+            if self._is_closed:
+                inbox.put(GONE)
+        try:
+            self._send({"id": number, "do": do, **fields})
+            while "answer" not in (message := _next(inbox)):
+                yield message
+            yield message
+        finally:
+            with self._lock:
+                del self._waiting[number]
+
+    def close(self) -> None:
+        """Ends the supervisor, and every session with it."""
+        self._channel.close()
+        self._reader.join()
+        self._process.wait()
+
+    def _send(self, message: object) -> None:
+        try:
+            self._channel.send(message)
+        except OSError:
+            self._end()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except EOFError:
+                self._end()
+                return
+            if isinstance(gone := message.get("gone"), dict):
+                self._gone(gone)
+                continue
+            with self._lock:
+                inbox = self._waiting.get(message.get("id", -1))
+            if inbox:
+                inbox.put(message)
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            for inbox in self._waiting.values():
+                inbox.put(GONE)
+
+
+def _next(inbox: queue.SimpleQueue[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return inbox.get(timeout=0.05)
+    except queue.Empty:
+        return {}
+
+
+def _start() -> tuple[subprocess.Popen[bytes], Channel]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-B", str(START), str(START.parent.parent), str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in ALLOWED if name in os.environ},
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    return process, Channel(ours)

@@ -1,0 +1,119 @@
+"""All conversations' sessions. The environment and the supervisor are made when first needed."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import SandboxRefused
+from assistant.sandbox.client import Client
+from assistant.sandbox.environment import KernelEnvironment, SetUp, kernel_environment
+from assistant.sandbox.files import WorkFolder
+from assistant.sandbox.level import Level
+from assistant.sandbox.session import Session
+from assistant.sandbox.settings import SandboxSettings
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What holds the code here. Before the first use nothing is known but the set-up's progress."""
+
+    level: Level | None
+    why: str
+    packages: Mapping[str, str]
+    set_up: SetUp | None = None
+
+
+class Sessions:
+    """All conversations' sessions, below one folder; one supervisor for all of them."""
+
+    def __init__(
+        self,
+        home: Path,
+        settings: SandboxSettings | None = None,
+        *,
+        environment_home: Path,
+        listener: Callable[[SetUp], None] = lambda _: None,
+    ) -> None:
+        self.settings = settings or SandboxSettings()
+        self._home = home
+        self._environment_home = environment_home
+        self._sessions: dict[str, Session] = {}
+        self._client: Client | None = None
+        self._environment: KernelEnvironment | None = None
+        self._set_up: SetUp | None = None
+        self._listener = listener
+        self._starting = threading.Lock()
+        self._lock = threading.Lock()
+
+    def session(self, conversation_id: str) -> Session:
+        key = _key(conversation_id)
+        with self._lock:
+            if key not in self._sessions:
+                folder = WorkFolder(self._home / key, self.settings.limits)
+                self._sessions[key] = Session(key, folder, self)
+            return self._sessions[key]
+
+    def start(self) -> Report:
+        """Makes the environment, starts the supervisor, fills the pool. Blocks; raises."""
+        self.client()
+        return self.report()
+
+    def report(self) -> Report:
+        """What is known so far; returns at once."""
+        client, environment = self._client, self._environment
+        packages = environment.packages() if environment else {}
+        if client is None:
+            return Report(None, "", packages, self._set_up)
+        return Report(Level(client.level), client.why, packages)
+
+    def client(self) -> Client:
+        """The supervisor, started if need be. Raises EnvironmentFailed and SandboxRefused."""
+        with self._starting:
+            if self._client is None or not self._client.is_alive:
+                self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._environment = kernel_environment(self._environment_home, self._note)
+                self._client = Client(self._home, self._environment, self.settings, self._gone)
+            client = self._client
+        if Level(client.level) is Level.NONE:
+            raise SandboxRefused(tried=client.why, command=client.command)
+        return client
+
+    def ask(self, do: str, **fields: object) -> dict[str, Any]:
+        """A request to a supervisor that runs; nothing is started for it."""
+        client = self._client
+        return client.ask(do, **fields) if client and client.is_alive else {}
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._sessions.pop(key, None)
+
+    def close(self) -> None:
+        """Ends every session; their files stay."""
+        with self._starting:
+            if self._client:
+                self._client.close()
+
+    def _note(self, set_up: SetUp) -> None:
+        self._set_up = set_up
+        self._listener(set_up)
+
+    def _gone(self, gone: Mapping[str, Any]) -> None:
+        with self._lock:
+            session = self._sessions.get(str(gone.get("session")))
+        if session:
+            names = gone.get("names")
+            lost = [str(name) for name in names] if isinstance(names, list) else []
+            session.gone(str(gone.get("reason")), lost)
+
+
+def _key(conversation_id: str) -> str:
+    """An id as a folder's name."""
+    if _ID.fullmatch(conversation_id):
+        return conversation_id
+    return hashlib.sha256(conversation_id.encode("utf-8", "replace")).hexdigest()

@@ -15,8 +15,9 @@ from assistant.sandbox.limits import Limits
 
 BASE = Path("/sys/fs/cgroup")
 _FOLDER = "assistant-sandbox"
-_SHARES = 51  # of 1024, for all sessions together: an answer loses at most a twentieth
-_WEIGHT = 5  # of 100, the same in version 2
+_SHARES = 72  # against 1024: all sessions together cost an answer a fifteenth of a core's time
+_WEIGHT = 7  # against 100, the same in version 2
+_KINDS = ("memory", "pids", "cpu")
 _SPARE_PROCESSES = 8  # the launcher's own
 _numbers = itertools.count()
 
@@ -47,17 +48,24 @@ class Cgroup:
                 folder.rmdir()
 
 
+def sweep(base: Path = BASE) -> None:
+    """Remove what dead supervisors left; a folder that still has processes stays."""
+    for parent in (base / _FOLDER, *(base / kind / _FOLDER for kind in _KINDS)):
+        for folder in parent.iterdir() if parent.is_dir() else ():
+            if folder.is_dir() and not Path("/proc", folder.name.partition("-")[0]).exists():
+                Cgroup((folder,)).remove()
+
+
 def make(limits: Limits, base: Path = BASE) -> Cgroup:
     """A new one for a session, with whatever controllers can be had."""
     name = f"{os.getpid()}-{next(_numbers)}"
     if (base / "cgroup.controllers").exists():
         return Cgroup(_version_2(base / _FOLDER, name, limits))
-    kinds = {
+    values = {
         "memory": {"memory.limit_in_bytes": limits.memory},
         "pids": {"pids.max": limits.processes + _SPARE_PROCESSES},
-        "cpu": {},
     }
-    folders = [_version_1(base / kind / _FOLDER, name, kinds[kind]) for kind in kinds]
+    folders = [_version_1(base / kind / _FOLDER, name, values.get(kind, {})) for kind in _KINDS]
     return Cgroup(tuple(folder for folder in folders if folder))
 
 

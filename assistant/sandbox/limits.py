@@ -20,7 +20,7 @@ class Limits:
     files: int = 5000  # in the working folder
     tmp: int = 256 * _MEGABYTE  # of the private /tmp
     shared_memory: int = 64 * _MEGABYTE  # /dev/shm, where there is a private one
-    niceness: int = 15  # a busy session costs a running answer less than a tenth
+    niceness: int = 12  # a busy session costs a running answer less than a tenth
 
 
 def rlimits(limits: Limits, *, shared_uid: int | None) -> list[tuple[int, int]]:

@@ -45,7 +45,7 @@ from assistant.loading import (
     Starting,
 )
 from assistant.manual import parse_definitions
-from assistant.markdown import literal, showable
+from assistant.markdown import literal, name_label, showable
 from assistant.messages import CallState, CallStep, Ended, Message, Role
 from assistant.narration import (
     Stage,
@@ -144,6 +144,7 @@ __all__ = [
     "instance",
     "items_of_messages",
     "literal",
+    "name_label",
     "parse_definitions",
     "prefill",
     "read_fields",

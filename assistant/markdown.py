@@ -35,6 +35,8 @@ ACTS = re.compile(
     r"(?P<escaped>\\.)|!(?=\[)|<(?=[a-zA-Z!/?])|(?<!\w):(?=:|[a-z]+(?:-[a-z]+)*\[)", re.DOTALL
 )
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+
 
 def showable(text: str) -> str:
     """`text` with its formulas in dollars and nothing in it that acts on the page."""
@@ -50,6 +52,11 @@ def showable(text: str) -> str:
 def literal(text: str) -> str:
     """`text` as it is: for what is no Markdown, such as an error with a path in it."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|$~:&])", r"\\\1", text)
+
+
+def name_label(name: str) -> str:
+    """A name for a label. A plain one stays as it is: labels are also read aloud."""
+    return name if PLAIN_NAME.fullmatch(name) else literal(name)
 
 
 def _fence(found: re.Match[str]) -> str:

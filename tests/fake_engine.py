@@ -148,6 +148,7 @@ class FakeEngine:
         self.generations: list[FakeGeneration] = []
         self.constraints: list[Constraint | None] = []
         self.closed = False
+        self.queued: list[str] = []  # answers to the next requests, before any script
         self._script = list(script)
 
     def generate(
@@ -158,7 +159,9 @@ class FakeEngine:
         generation = FakeGeneration(prompt, params)
         self.generations.append(generation)
         self.constraints.append(constraint)
-        if self._script:
+        if self.queued:
+            self._speak(generation, self.queued.pop(0))
+        elif self._script:
             self._speak(generation, self._script[min(len(self.generations), len(self._script)) - 1])
         return generation
 

@@ -16,6 +16,7 @@ from assistant import (
     Wanted,
     form_fields,
     literal,
+    name_label,
     read_fields,
     text,
 )
@@ -91,14 +92,16 @@ def draw_decline(job: Job, question: Question, language: Language) -> None:
 
 
 def draw_field(field: Field, key: str, language: Language) -> None:
-    label = literal(field.name)
+    label = name_label(field.name)
     if field.unsaid:
-        label += f" :orange-badge[{text(language, 'unsaid')}]"
+        label += f" · {text(language, 'unsaid')}"  # in words alone: a label is also read aloud
     hint = literal(field.description) or None
     value = field.value
     match field.kind:
         case FieldKind.LINE:
-            st.text_input(label, value if isinstance(value, str) else "", key=key, help=hint)
+            words = value if isinstance(value, str) else ""
+            icon = ":material/help:" if field.unsaid else None
+            st.text_input(label, words, key=key, help=hint, icon=icon)
         case FieldKind.TEXT:
             st.text_area(label, str(value), key=key, help=hint)
         case FieldKind.INTEGER:

@@ -19,6 +19,7 @@ from assistant import (
     default_permission,
     instance,
     literal,
+    name_label,
     parse_definitions,
     say,
     text,
@@ -93,7 +94,7 @@ def draw_tool(
     key = f"tool-{tool.name}-{conversation.id}"
     with st.container(gap=None):
         st.checkbox(
-            literal(tool.name),
+            name_label(tool.name),
             not _is_off(conversation, tool),
             key=key,
             on_change=_tick,
@@ -104,7 +105,7 @@ def draw_tool(
             facts.append(text(language, "tool_tokens", tokens=cost))
         if examples is not None and examples.trial is not Trial.NONE:
             facts.append(text(language, f"examples_{examples.trial.value}"))
-        with st.popover(" · ".join(facts), type="tertiary", key=f"about-{key}"):
+        with st.popover(f":small[:gray[{' · '.join(facts)}]]", type="tertiary", key=f"about-{key}"):
             draw_details(conversation, tool, examples, language)
 
 

@@ -1,5 +1,9 @@
-"""The real pages on the scripted engine; the test says over HTTP what the model writes next."""
+"""The real pages on the scripted engine; the test says over HTTP what the model writes next.
 
+TOOLS_FOLDER names a folder of tools, if the test wants any.
+"""
+
+import os
 import tempfile
 from pathlib import Path
 
@@ -10,16 +14,25 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import assistant
+from assistant.toolfolder import FolderTools
 from engine import FinishReason
 
 ROOT = Path(__file__).parents[2]
 ENGINE = FakeEngine()
-assistant.install(assistant_on(ENGINE, Path(tempfile.mkdtemp())))
+FOLDER = os.environ.get("TOOLS_FOLDER")
+TOOLS = FolderTools(Path(FOLDER), every=0.2) if FOLDER else None
+assistant.install(assistant_on(ENGINE, Path(tempfile.mkdtemp()), TOOLS))
 
 
 async def script(request: Request) -> JSONResponse:
-    """{"read": [done, total, seconds left], "say": text, "finish": reason}: each is optional."""
+    """{"read": [done, total, seconds left], "say": text, "finish": reason}: each is optional.
+
+    {"answers": [text, …]} are whole answers to the requests that follow.
+    """
     orders = await request.json()
+    if "answers" in orders:
+        ENGINE.queued = orders["answers"]
+        return JSONResponse({})
     generation = ENGINE.generations[-1]
     if "read" in orders:
         generation.read(*orders["read"])

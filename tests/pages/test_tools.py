@@ -134,8 +134,8 @@ def test_a_question_shows_the_arguments_and_runs_what_was_edited(tmp_path: Path)
     page = Page(tmp_path, MAIL, "Sent.")
     page.ask("Say Hi to her")
     labels = {field.label: field for field in page.app.text_input}
-    assert set(labels) == {"to :orange-badge[not said by you]", "text"}
-    labels["to :orange-badge[not said by you]"].set_value("al")
+    assert set(labels) == {"to · not said by you", "text"}
+    labels["to · not said by you"].set_value("al")
     page.click("Run")
     assert page.tools.calls == [("send", {"to": "al", "text": "Hi"})]
     assert any("as you changed them" in label for label in page.labels())
@@ -187,7 +187,7 @@ def test_tools_are_ticked_and_their_cost_is_said(tmp_path: Path) -> None:
     page = Page(tmp_path, "ok")
     assert "2 of 2 tools offered" in page.written()
     ticks = {tick.label: tick for tick in page.app.checkbox}
-    assert set(ticks) == {r"get\_weather", "send"}
+    assert set(ticks) == {"get_weather", "send"}
     ticks["send"].uncheck()
     page.run()
     assert "1 of 2 tools offered" in page.written()

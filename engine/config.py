@@ -104,7 +104,7 @@ class EngineOptions:
     threads: int = 0
     context_length: int = 0  # 0: the model's own, at most DEFAULT_CONTEXT
     max_sequences: int = 8  # requests that share a step; more wait in line
-    prefill_chunk: int = 256  # most prompt tokens in one step
+    prefill_chunk: int = 512  # most prompt tokens in one step
     kernel_cache: Path | None = None  # None: compiled kernels are not kept
     kernels: str = "auto"  # or one name of kernels.dot.VARIANTS
     kv_type: str = "f16"  # or f32: the cached keys and values

@@ -173,7 +173,7 @@ class Engine:
         for share in shares:
             prefix = share.request.prefix
             self._cache.grow(prefix, len(prefix.tokens) + len(share.tokens))
-            segments.append(Segment(prefix, share.tokens, share.reaches_end))
+            segments.append(Segment(prefix, share.tokens, share.reaches_end, share.many))
         ends = [share for share in shares if share.reaches_end]
         reading = [share for share in shares if share.request.reading]
         started = time.monotonic()

@@ -10,9 +10,11 @@ import numpy.typing as npt
 from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
 from engine.kernels import attention, forward, team
-from engine.kernels.dot import TILE
+from engine.kernels.dot import AMX, TILE
 from engine.kernels.formats import BLOCK
 from engine.kernels.linear import Vectors
+from engine.kernels.tiled import ROOM_WEIGHTS, sums_bytes
+from engine.kernels.tiles import TOKENS, configuration
 from engine.kernels.vector import Isa
 from engine.modelfile import ModelFile, RawTensor
 from engine.quants import row_bytes, unpack
@@ -25,12 +27,14 @@ Floats = npt.NDArray[np.float32]
 class Segment:
     """The tokens of one sequence in a step: they follow the `prefix.places` it has cached.
 
-    `prefix.pages` must have room for them. `wants_logits`: of its last token.
+    `prefix.pages` must have room for them. `wants_logits`: of its last token. `many`: read them
+    by tiles, on a processor that has them; such segments come last in a step.
     """
 
     prefix: Prefix
     tokens: Sequence[int]
     wants_logits: bool
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,13 @@ class Model:
         self.config, self.limits, self.threads = file.config, limits, threads
         self._embedding = file.tensors["token_embd.weight"]
         self._weights = weights
+        self._has_tiles = isa == AMX
         self._memory = _Memory(file.config, limits, threads)
         self._batch = _batch(file.config, limits)
         factors = file.tensors.get("rope_freqs.weight")
         model = _kernel_model(file.config, weights, limits, factors)
-        control = np.zeros(team.COUNTERS + file.config.layers * forward.PHASES + 2, np.int64)
+        phases = file.config.layers * forward.PHASES + forward.HEAD_PHASES
+        control = np.zeros(team.COUNTERS + phases, np.int64)
         self._team = _Team(Isa(isa), control, threads, model, self._memory.buffers, self._batch)
 
     def step(self, segments: Sequence[Segment]) -> Floats:
@@ -93,7 +99,7 @@ class Model:
         return unpack(tensor.type, raw.reshape(-1)).reshape(len(tokens), self.config.hidden)
 
     def _fill(self, segments: Sequence[Segment]) -> None:
-        batch, token, units, outputs = self._batch, 0, 0, 0
+        batch, token, units, outputs, few = self._batch, 0, 0, 0, 0
         for index, segment in enumerate(segments):
             first, count = segment.prefix.places, len(segment.tokens)
             pages = segment.prefix.pages
@@ -104,17 +110,20 @@ class Model:
             rows = _units(self.config, index, token, count, first)
             batch.units[units : units + len(rows)] = rows
             token, units = token + count, units + len(rows)
+            if not (segment.many and self._has_tiles):
+                assert few == token - count, "segments to be read by tiles come last"
+                few = token
             if segment.wants_logits:
                 batch.outputs[outputs] = token - 1
                 outputs += 1
-        batch.counts[:] = (token, units, outputs)
+        batch.counts[:] = (token, units, outputs, few)
 
 
 def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     """Memory that a model takes besides its weights and its cached pages."""
     tokens, context = _padded(limits.tokens), pages_for(limits.context)
     row = sum(_row_widths(config))
-    scratch = threads * (_room_bytes(config) + attention.score_bytes(context))
+    scratch = threads * (_room_bytes(config, tokens) + attention.score_bytes(context))
     logits = _padded(limits.sequences) * _padded(config.vocab_size, 16)
     rotary = limits.context * config.rotary_dim
     return 4 * (2 * tokens * row + logits + rotary) + scratch
@@ -154,10 +163,15 @@ def _row_widths(config: ModelConfig) -> tuple[int, ...]:
     return (hidden, hidden, dim * (heads + 2 * kv_heads), dim * heads, ffn, ffn, ffn, hidden)
 
 
-def _room_bytes(config: ModelConfig) -> int:
-    """Scratch of kernels.linear: a panel's bytes and its scales and minima, a pair per 16 k."""
-    columns = _padded(max(config.hidden, config.ffn, config.heads * config.head_dim), 256)
-    return columns * 16 + 2 * (columns // 16 * 64)
+def _columns(config: ModelConfig) -> int:
+    """The longest row of weights, in whole superblocks."""
+    return _padded(max(config.hidden, config.ffn, config.heads * config.head_dim), 256)
+
+
+def _room_bytes(config: ModelConfig, tokens: int) -> int:
+    """A thread's scratch of kernels.tiled.product."""
+    columns = _columns(config)
+    return columns * 16 + 2 * (columns // 16 * 64) + ROOM_WEIGHTS + sums_bytes(tokens)
 
 
 class _Memory:
@@ -183,7 +197,7 @@ class _Memory:
             attended=self._vectors(tokens, attended),
             inner=self._vectors(tokens, ffn),
             last=self._vectors(rows, hidden),
-            rooms=np.array([self._thread(config, limits) for _ in range(threads)], np.int64),
+            rooms=np.array([self._thread(config, limits, tokens) for _ in range(threads)], np.int64),
         )
 
     def _room(self, size: int) -> int:
@@ -204,15 +218,22 @@ class _Memory:
             scales=self._room(4 * blocks),
             sums32=self._room(4 * blocks),
             sums16=self._room(8 * blocks),
+            wide=self._room(2 * _padded(tokens, 2 * TOKENS) * k),
             k=k,
         )
 
-    def _thread(self, config: ModelConfig, limits: Limits) -> list[int]:
-        room = self._room(_room_bytes(config))
-        columns = _padded(max(config.hidden, config.ffn, config.heads * config.head_dim), 256)
+    def _thread(self, config: ModelConfig, limits: Limits, tokens: int) -> list[int]:
+        """Scratch of `product`: a panel's bytes, its scales and its minima (a pair per 16 k), the
+        tiles' configuration, a group's tiles and its sums; then of `attend`.
+        """
+        columns = _columns(config)
         scales = columns // 16 * 64
+        panel = [self._room(size) for size in (16 * columns, scales, scales)]
+        tiles = configuration()
+        self._kept.append(tiles)
+        group = [self._room(size) for size in (ROOM_WEIGHTS, sums_bytes(tokens))]
         scores = self._room(attention.score_bytes(pages_for(limits.context)))
-        return [room, room + 16 * columns, room + 16 * columns + scales, scores]
+        return [*panel, tiles.ctypes.data, *group, scores]
 
 
 def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
@@ -221,7 +242,7 @@ def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
 
     units = limits.tokens * config.heads  # every token alone, every head a unit
     return forward.Batch(
-        counts=table(3),
+        counts=table(4),
         segments=table(limits.tokens),
         positions=table(limits.tokens),
         pages=table(limits.sequences, pages_for(limits.context)),

@@ -59,6 +59,9 @@ class Generation:
         self._notice = notice
 
 
+_LONG = 32  # tokens; fewer are read faster by vectors, which need not widen the weights
+
+
 def _nobody() -> None:
     """Whom an ended generation wakes."""
 
@@ -89,6 +92,11 @@ class Request:
         if done < len(self.prompt):
             return self.prompt[done:]
         return self.output[done - len(self.prompt) :]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there is much to read; the same for every part of the prompt."""
+        return len(self.prompt) - self.cached >= _LONG
 
     @property
     def reading(self) -> bool:

@@ -28,6 +28,11 @@ class Share:
         """Whether the last token's logits choose a new one."""
         return len(self.tokens) == len(self.request.pending)
 
+    @property
+    def many(self) -> bool:
+        """Whether it is part of a prompt that is long enough to be read by tiles."""
+        return self.request.reading and self.request.is_long
+
 
 class Scheduler:
     """Requests in line and running; `pages` is the cache's capacity."""
@@ -65,7 +70,7 @@ class Scheduler:
                 tokens = request.pending[:room]
                 shares.append(Share(request, tokens))
                 room -= len(tokens)
-        return shares
+        return sorted(shares, key=lambda share: share.many)  # as the model wants them
 
     def remove(self, request: Request) -> None:
         if request in self.running:

@@ -95,7 +95,9 @@ class TokenVectors:
         self.scales = self._floats(tiles, k // 32)
         self.sums32 = self._floats(tiles, k // 32)
         self.sums16 = self._floats(tiles, k // 16)
-        arrays = (self.values, self.quants, self.scales, self.sums32, self.sums16)
+        pairs = -(-tokens // 32)
+        self.wide = aligned(pairs * 64 * k, 0xFF).view(np.uint16)
+        arrays = (self.values, self.quants, self.scales, self.sums32, self.sums16, self.wide)
         self.vectors = Vectors._make((*addresses(arrays), k))
 
     def _floats(self, tiles: int, count: int) -> Floats:

@@ -55,6 +55,29 @@ def linear(weights: Floats, x: Doubles, bias: Floats | None = None) -> Doubles:
     return y if bias is None else y + bias
 
 
+def bfloat16(values: Floats) -> Floats:
+    """Each value rounded to 8 bits of mantissa, ties to even."""
+    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16 << 16
+    return rounded.astype(np.uint32).view(np.float32)
+
+
+def tiles_of(memory: npt.NDArray[np.uint16], tokens: int, k: int) -> Floats:
+    """What bfloat16 tiles hold: [tokens][k].
+
+    Slices of 16 blocks of 32 k; within one [tile of 16 tokens][block][token][32 k], with the
+    number of tiles even.
+    """
+    padded = -(-tokens // 32) * 32
+    rows, at = np.zeros((padded, k), np.uint16), 0
+    for first in range(0, k, 512):
+        width = min(512, k - first)
+        part = memory[at : at + padded * width].reshape(padded // 16, width // 32, 16, 32)
+        rows[:, first : first + width] = part.transpose(0, 2, 1, 3).reshape(padded, width)
+        at += padded * width
+    return (rows[:tokens].astype(np.uint32) << 16).view(np.float32)
+
+
 def rms_norm(x: Floats, weight: Floats, eps: float) -> Doubles:
     wide = x.astype(np.float64)
     return wide / math.sqrt(np.mean(wide * wide) + eps) * weight

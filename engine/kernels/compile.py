@@ -116,7 +116,7 @@ def _signatures(isa: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     heads = attention.Heads(1, 1, 1, 2, angles, angles, True)
     matrices = np.zeros((1, forward.SLOTS, FIELDS), np.int64)
     model = forward.Model(matrices, table, words, 0, heads, 1e-5)
-    vectors = Vectors(0, 0, 0, 0, 0, 0)
+    vectors = Vectors(0, 0, 0, 0, 0, 0, 0)
     buffers = forward.Buffers(0, 0, 0, 0, 0, 0, vectors, vectors, vectors, vectors, table)
     batch = forward.Batch(words, words, words, table, table, words)
     yield forward.walk, (Isa(isa), (words, 1, 0), model, buffers, batch, 0)

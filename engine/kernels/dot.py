@@ -16,6 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from engine.kernels.permission import tiles_allowed
 from engine.kernels.vector import (
     F32,
     F32T,
@@ -124,7 +125,10 @@ def _plain(b: ir.IRBuilder, total: ir.Value, w: ir.Value, x: ir.Value) -> ir.Val
 
 Dot4 = Callable[[ir.IRBuilder, ir.Value, ir.Value, ir.Value], ir.Value]
 
+AMX = "amx"  # reads prompts by tiles (see tiles.py); all else as avx512-vnni does
+
 VARIANTS: dict[str, Dot4] = {
+    AMX: _vpdpbusd_512,
     "avx512-vnni": _vpdpbusd_512,
     "avx-vnni": _vpdpbusd_256,
     "avx2": _pmaddwd,
@@ -133,6 +137,7 @@ VARIANTS: dict[str, Dot4] = {
 }
 
 _NEEDS: dict[str, tuple[str, ...]] = {
+    AMX: ("amx-tile", "amx-bf16", "avx512bf16", "avx512vnni", "avx512bw", "avx512vl"),
     "avx512-vnni": ("avx512vnni", "avx512bw", "avx512vl"),
     "avx-vnni": ("avxvnni",),
     "avx2": ("avx2",),
@@ -189,6 +194,8 @@ def available_variants() -> list[str]:
     """The variants that this processor runs, fastest first."""
     features = binding.get_host_cpu_features()
     runs = [n for n, needs in _NEEDS.items() if needs and all(features.get(f) for f in needs)]
+    if AMX in runs and not tiles_allowed():
+        runs.remove(AMX)
     return [*runs, "plain"]
 
 

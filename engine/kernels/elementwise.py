@@ -7,6 +7,7 @@ from numba import njit
 
 from engine.kernels.dot import TILE
 from engine.kernels.team import take
+from engine.kernels.tiles import token_tile
 from engine.kernels.vector import (
     absolute,
     as_f32,
@@ -22,6 +23,7 @@ from engine.kernels.vector import (
     splat_f32,
     splat_i32,
     store,
+    store_bf16,
     store_f16,
     store_words,
     to_i32,
@@ -83,8 +85,19 @@ def quantize_block(values: int, v: Any, token: int, block: int) -> None:
 
 
 @njit
-def rms_norm(x: int, weight: int, v: Any, token: int, eps: float) -> None:
-    """x / sqrt(mean(x * x) + eps) * weight for one token, to values and quants of `v`."""
+def prepare_block(values: int, v: Any, token: int, block: int, span: Any) -> None:
+    """Have 32 values of a token ready for the products: span = (first by tiles, end)."""
+    if token < span[0]:
+        quantize_block(values, v, token, block)
+        return
+    at = v.wide + token_tile(span[1] - span[0], v.k // 32, token - span[0], block)
+    store_bf16(at, load_f32(values))
+    store_bf16(at + 32, load_f32(values + 64))
+
+
+@njit
+def rms_norm(x: int, weight: int, v: Any, token: int, eps: float, span: Any) -> None:
+    """x / sqrt(mean(x * x) + eps) * weight for one token, to `v`."""
     total = splat_f32(np.float32(0))
     for k in range(0, v.k, 16):
         value = load_f32(x + 4 * k)
@@ -95,53 +108,57 @@ def rms_norm(x: int, weight: int, v: Any, token: int, eps: float) -> None:
     for k in range(0, v.k, 16):
         store(out + 4 * k, load_f32(x + 4 * k) * scale * load_f32(weight + 4 * k))
     for block in range(v.k // 32):
-        quantize_block(out + 128 * block, v, token, block)
+        prepare_block(out + 128 * block, v, token, block, span)
 
 
 @njit
-def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, tokens: int) -> None:
+def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, span: Any) -> None:
     """rms_norm of every token; `x` is float32 [token][k]."""
     control, phase, _ = team
     while True:
         token = take(control, phase, 1)
-        if token >= tokens:
+        if token >= span[1]:
             return
-        rms_norm(x + 4 * v.k * token, weight, v, token, eps)
+        rms_norm(x + 4 * v.k * token, weight, v, token, eps, span)
 
 
 @njit
-def quantize_tokens(team: Any, v: Any, tokens: int) -> None:
-    """Quantize what is in `v.values` already."""
+def prepare_tokens(team: Any, v: Any, span: Any) -> None:
+    """Have what is in `v.values` ready for the products."""
     control, phase, _ = team
     while True:
         token = take(control, phase, 1)
-        if token >= tokens:
+        if token >= span[1]:
             return
         for block in range(v.k // 32):
-            quantize_block(v.values + 4 * v.k * token + 128 * block, v, token, block)
+            prepare_block(v.values + 4 * v.k * token + 128 * block, v, token, block, span)
 
 
-_SPAN = 32  # blocks of one piece of work in `swiglu`
+_PIECE = 32  # blocks of one piece of work in `swiglu`
 
 
 @njit
-def swiglu(team: Any, gate: int, up: int, v: Any, tokens: int) -> None:
-    """silu(gate) * up, both float32 [token][k], to values and quants of `v`."""
+def silu(x: Any) -> Any:
+    one, zero = splat_f32(np.float32(1)), splat_f32(np.float32(0))
+    return x / (one + exp(zero - x))
+
+
+@njit
+def swiglu(team: Any, gate: int, up: int, v: Any, span: Any, tokens: int) -> None:
+    """silu(gate) * up of the first `tokens`, both float32 [token][k], to `v`."""
     control, phase, _ = team
     blocks = v.k // 32
-    spans = (blocks + _SPAN - 1) // _SPAN
-    one, zero = splat_f32(np.float32(1)), splat_f32(np.float32(0))
+    pieces = (blocks + _PIECE - 1) // _PIECE
     while True:
         piece = take(control, phase, 1)
-        if piece >= tokens * spans:
+        if piece >= tokens * pieces:
             return
-        token, first = piece // spans, piece % spans * _SPAN
-        for block in range(first, min(first + _SPAN, blocks)):
+        token, first = piece // pieces, piece % pieces * _PIECE
+        for block in range(first, min(first + _PIECE, blocks)):
             at = 4 * (v.k * token + 32 * block)
             for half in range(at, at + 128, 64):
-                g = load_f32(gate + half)
-                store(v.values + half, g / (one + exp(zero - g)) * load_f32(up + half))
-            quantize_block(v.values + at, v, token, block)
+                store(v.values + half, silu(load_f32(gate + half)) * load_f32(up + half))
+            prepare_block(v.values + at, v, token, block, span)
 
 
 @njit

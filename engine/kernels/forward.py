@@ -15,20 +15,21 @@ from typing import Any
 from numba import njit
 
 from engine.kernels.attention import attend, rotate_and_cache
-from engine.kernels.elementwise import norm_tokens, quantize_tokens, swiglu
-from engine.kernels.linear import ROWS, linear
+from engine.kernels.elementwise import norm_tokens, prepare_tokens
+from engine.kernels.linear import ROWS
 from engine.kernels.team import await_epoch, await_helpers, barrier, finish, open_step
+from engine.kernels.tiled import gated, product
 from engine.kernels.vector import load_f32, store
 
 # The matrices of a layer, in the order of the model's table.
 QUERY, KEY, VALUE, OUT, GATE, UP, DOWN = range(7)
 SLOTS = 7
 
-# Phases of a layer in which threads share work, each with its counter (team.take).
-NORM, PROJECT, CACHE, ATTEND, QUANTIZE, MIX, NORM2, WIDEN, WIDEN2, ACTIVATE, NARROW = (
-    0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12,
-)  # fmt: skip
-PHASES = 13
+# Phases of a layer in which threads share work, each with its counter (team.take): a product takes
+# two, and `gated` four.
+NORM, PROJECT, CACHE, ATTEND, PREPARE, MIX, NORM2, WIDEN, NARROW = 0, 1, 7, 8, 9, 10, 12, 13, 17
+PHASES = 19
+HEAD_PHASES = 3
 
 # matrices: int64 [layer][slot][field]; norms: int64 [layer][2] addresses; head: a matrix row;
 # head_norm: address; heads: see attention.Heads; eps: of the norms.
@@ -36,15 +37,15 @@ Model = namedtuple("Model", "matrices norms head head_norm heads eps")
 
 # Addresses: x [token][hidden], qkv [token][...], gate and up [token][ffn], logits [row][...] with
 # `logits_stride` bytes a row; Vectors: normed, attended, inner (of the feed-forward), last (the
-# tokens that want logits). rooms: int64 [thread][4]: scratch of `linear` (3) and of `attend`.
+# tokens that want logits). rooms: int64 [thread][7]: scratch of `product` (6) and of `attend`.
 Buffers = namedtuple(
     "Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms"
 )
 
-# counts: int64 [tokens, units, outputs]; segments, positions: int64 per token; pages: int64
+# counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles]; segments, positions: int64 per token; pages: int64
 # [segment][page]; units: see attention; outputs: int64, the tokens that want logits.
 Batch = namedtuple("Batch", "counts segments positions pages units outputs")
-TOKENS, UNITS, OUTPUTS = range(3)
+TOKENS, UNITS, OUTPUTS, FEW = range(4)
 
 
 @njit
@@ -52,18 +53,18 @@ def _attention(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) 
     control, threads, thread = team
     matrices, h, first = model.matrices[layer], model.heads, layer * PHASES
     tokens, room = batch.counts[TOKENS], b.rooms[thread]
-    scratch = (room[0], room[1], room[2])
+    span = (batch.counts[FEW], tokens)
     width = 4 * h.head_dim * (h.heads + 2 * h.kv_heads)
     hidden = 4 * b.normed.k
 
     share = (control, first + NORM, threads)
-    norm_tokens(share, b.x, model.norms[layer, 0], b.normed, model.eps, tokens)
+    norm_tokens(share, b.x, model.norms[layer, 0], b.normed, model.eps, span)
     barrier(control, threads)
     column = b.qkv
     for slot in range(QUERY, VALUE + 1):
         if matrices[slot, ROWS] > 0:  # a fused projection is all in the first slot
-            share = (control, first + PROJECT + slot, threads)
-            linear(isa, share, matrices[slot], b.normed, (column, width, False), tokens, scratch)
+            share = (control, first + PROJECT + 2 * slot, threads)
+            product(isa, share, matrices[slot], b.normed, (column, width, False), span, room)
             column += 4 * matrices[slot, ROWS]
     barrier(control, threads)
     where = (batch.segments, batch.positions, batch.pages)
@@ -71,12 +72,12 @@ def _attention(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) 
     barrier(control, threads)
     work = (batch.units, batch.counts[UNITS])
     share = (control, first + ATTEND, threads)
-    attend(share, work, h, layer, batch.pages, (b.qkv, width), b.attended.values, room[3])
+    attend(share, work, h, layer, batch.pages, (b.qkv, width), b.attended.values, room[6])
     barrier(control, threads)
-    quantize_tokens((control, first + QUANTIZE, threads), b.attended, tokens)
+    prepare_tokens((control, first + PREPARE, threads), b.attended, span)
     barrier(control, threads)
     share = (control, first + MIX, threads)
-    linear(isa, share, matrices[OUT], b.attended, (b.x, hidden, True), tokens, scratch)
+    product(isa, share, matrices[OUT], b.attended, (b.x, hidden, True), span, room)
     barrier(control, threads)
 
 
@@ -84,22 +85,16 @@ def _attention(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) 
 def _feed_forward(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) -> None:
     control, threads, thread = team
     matrices, first, tokens = model.matrices[layer], layer * PHASES, batch.counts[TOKENS]
-    room = b.rooms[thread]
-    scratch = (room[0], room[1], room[2])
+    room, span = b.rooms[thread], (batch.counts[FEW], tokens)
     hidden, inner = 4 * b.normed.k, 4 * b.inner.k
 
     share = (control, first + NORM2, threads)
-    norm_tokens(share, b.x, model.norms[layer, 1], b.normed, model.eps, tokens)
+    norm_tokens(share, b.x, model.norms[layer, 1], b.normed, model.eps, span)
     barrier(control, threads)
-    share = (control, first + WIDEN, threads)
-    linear(isa, share, matrices[GATE], b.normed, (b.gate, inner, False), tokens, scratch)
-    share = (control, first + WIDEN2, threads)
-    linear(isa, share, matrices[UP], b.normed, (b.up, inner, False), tokens, scratch)
-    barrier(control, threads)
-    swiglu((control, first + ACTIVATE, threads), b.gate, b.up, b.inner, tokens)
-    barrier(control, threads)
+    share, w = (control, first + WIDEN, threads), (matrices[GATE], matrices[UP])
+    gated(isa, share, w, b.normed, room, span, b.inner, (b.gate, b.up, inner))
     share = (control, first + NARROW, threads)
-    linear(isa, share, matrices[DOWN], b.inner, (b.x, hidden, True), tokens, scratch)
+    product(isa, share, matrices[DOWN], b.inner, (b.x, hidden, True), span, room)
     barrier(control, threads)
 
 
@@ -119,14 +114,14 @@ def _gather_outputs(thread: int, b: Any, batch: Any) -> None:
 def _head(isa: Any, team: Any, model: Any, b: Any, batch: Any) -> None:
     control, threads, thread = team
     first, outputs = len(model.norms) * PHASES, batch.counts[OUTPUTS]
-    room = b.rooms[thread]
+    room, span = b.rooms[thread], (outputs, outputs)
     _gather_outputs(thread, b, batch)
     barrier(control, threads)
     share = (control, first, threads)
-    norm_tokens(share, b.gate, model.head_norm, b.last, model.eps, outputs)
+    norm_tokens(share, b.gate, model.head_norm, b.last, model.eps, span)
     barrier(control, threads)
     share, y = (control, first + 1, threads), (b.logits, b.logits_stride, False)
-    linear(isa, share, model.head, b.last, y, outputs, (room[0], room[1], room[2]))
+    product(isa, share, model.head, b.last, y, span, room)
     barrier(control, threads)
 
 

@@ -56,10 +56,11 @@ FIELDS = 8
 
 # Token vectors as the kernels read them: addresses of float32 values [token][k] and of the same
 # quantized in tiles of 8 tokens: int8 [tile][k / 4][8][4], scales and scale * sum per 32 k
-# [tile][k / 32][8], scale * sum per 16 k [tile][k / 16][8]; and k.
-Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 k")
+# [tile][k / 32][8], scale * sum per 16 k [tile][k / 16][8]; the tokens that go by AMX have bfloat16
+# tiles at `wide` instead, see tiles.token_tile; and k.
+Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 wide k")
 
-_AHEAD = 1536  # bytes of a weight stream to ask for before they are needed
+_AHEAD = 8192  # bytes of a weight stream to ask for before they are needed
 
 
 @njit
@@ -86,6 +87,8 @@ def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inn
         quants = w[ADDRESS] + panel * w[PANEL]
         scales = quants + blocks * quants_bytes
         for first in range(0, blocks, CHUNK):
+            for line in range(0, chunk_bytes, 64):
+                prefetch(scales + w[PANEL] + line)
             shared = outer(scales)
             for block in range(min(CHUNK, blocks - first)):
                 for line in range(0, quants_bytes, 64):
@@ -107,6 +110,8 @@ def _stream_q6_k(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) ->
     quants = w[ADDRESS] + panel * w[PANEL]
     scales = quants + blocks * 384
     for first in range(0, blocks, CHUNK):
+        for line in range(0, 288, 64):
+            prefetch(scales + w[PANEL] + line)
         outer = outer_q6(scales)
         for block in range(CHUNK):
             for line in range(0, 384, 64):
@@ -243,6 +248,18 @@ def _many_tokens(isa: Any, w: Any, panel: int, x: Any, y: Any, tokens: int, room
 
 
 @njit
+def _share(index: int, panels: int, threads: int) -> Any:
+    """Panels of the index-th piece of work: long runs first, which memory likes, and single ones at
+    the end, so that no thread waits long for the last."""
+    long = max(1, panels // (threads * 4))
+    n_long = panels * 7 // 8 // long
+    if index < n_long:
+        return index * long, (index + 1) * long
+    first = n_long * long + index - n_long
+    return first, first + 1
+
+
+@njit
 def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
     """y[token] (+)= w @ x[token] + bias, shared by the team.
 
@@ -252,12 +269,11 @@ def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) 
     """
     control, phase, threads = team
     panels = (w[ROWS] + 15) // 16
-    chunk = max(1, min(16, panels // (threads * 8)))
     while True:
-        first = take(control, phase, chunk)
+        first, last = _share(take(control, phase, 1), panels, threads)
         if first >= panels:
             return
-        for panel in range(first, min(first + chunk, panels)):
+        for panel in range(first, min(last, panels)):
             if tokens == 1:
                 _few_tokens(isa, zeros(1), w, panel, x, y, (0, 1))
             elif tokens <= 4:

@@ -198,6 +198,23 @@ def store_f16(_typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def store_bf16(_typing: Any, address: Any, value: Any) -> Any:
+    """Write 16 float32 as bfloat16, rounded to even; NaN stays NaN."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[1], V_I32)
+        odd = builder.and_(builder.lshr(bits, _constant(16)), _constant(1))
+        rounded = builder.add(bits, builder.add(odd, _constant(0x7FFF)))
+        unordered = builder.fcmp_unordered("uno", args[1], args[1])
+        kept = builder.select(unordered, _constant(0x7FC00000), rounded)
+        halves = builder.trunc(builder.lshr(kept, _constant(16)), ir.VectorType(I16, LANES))
+        _store(builder, halves, args[0])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, F32), codegen
+
+
+@intrinsic
 def prefetch(_typing: Any, address: Any) -> Any:
     """Ask for the cache line at `address` to be brought close; harmless past the end."""
 

@@ -104,6 +104,16 @@ def test_reading_does_not_delay_running_answers_beyond_patience(rate: float, mos
     assert planned(line, rate) == [(answer, 1, True), (reader, most, False)]
 
 
+def test_long_prompts_come_last_in_a_step_and_stay_long_to_their_end() -> None:
+    long, short = request(60), request(20)
+    line = scheduler(long, short, answering())
+    line.admit()
+    shares = line.plan(FAST)
+    assert [share.many for share in shares] == [False, False, True]
+    long.prefix.tokens.extend(long.prompt[:55])
+    assert [share.many for share in line.plan(FAST) if share.request is long] == [True]
+
+
 def test_nobody_answering_means_whole_chunks_however_slow_reading_is() -> None:
     reader = request(500)
     line = scheduler(reader)

@@ -3,18 +3,20 @@
 import kernel_memory
 import pytest
 
-from engine.kernels import attention, elementwise, formats, linear
+from engine.kernels import attention, elementwise, formats, linear, tiled
 
 KERNELS = (
     attention.attend,
     attention.rotate_and_cache,
     elementwise.norm_tokens,
-    elementwise.quantize_tokens,
+    elementwise.prepare_tokens,
     elementwise.rotate,
     elementwise.store_element,
     elementwise.swiglu,
     formats.open_blocks,
     linear.linear,
+    tiled.gated_tiled,
+    tiled.linear_tiled,
     kernel_memory.exp_lanes,
     kernel_memory.follow_steps,
     kernel_memory.lead_steps,

@@ -17,6 +17,7 @@ from engine.kernels.dot import VARIANTS, available_variants
 from engine.kernels.vector import V_I32, Isa
 
 TARGETS = {  # triple, features, the instruction it is all about
+    "amx": ("x86_64", "+avx512f,+avx512vnni,+avx512bw,+avx512vl", r"vpdpbusd\s.*zmm"),
     "avx512-vnni": ("x86_64", "+avx512f,+avx512vnni,+avx512bw,+avx512vl", r"vpdpbusd\s.*zmm"),
     "avx-vnni": ("x86_64", "+avx2,+avxvnni", r"vpdpbusd\s.*ymm"),
     "avx2": ("x86_64", "+avx2", r"vpmaddwd\s.*ymm"),
@@ -110,10 +111,23 @@ def test_a_processor_runs_what_it_has_the_features_for_fastest_first(
 ) -> None:
     features(monkeypatch, "avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni")
     assert available_variants() == ["avx512-vnni", "avx2", "plain"]
+    tiles = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
+    features(monkeypatch, *tiles)
+    monkeypatch.setattr(dot, "tiles_allowed", lambda: True)
+    assert available_variants() == ["amx", "avx512-vnni", "plain"]
     features(monkeypatch, "avx2", "avxvnni")
     assert available_variants() == ["avx-vnni", "avx2", "plain"]
     features(monkeypatch, "neon", "dotprod")
     assert available_variants() == ["neon-dot", "plain"]
+
+
+def test_tiles_that_the_system_will_not_hand_out_are_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tiles = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
+    features(monkeypatch, *tiles)
+    monkeypatch.setattr(dot, "tiles_allowed", lambda: False)
+    assert available_variants() == ["avx512-vnni", "plain"]
 
 
 def test_a_processor_that_nothing_is_known_of_runs_the_plain_variant(

@@ -8,7 +8,7 @@ from kernel_memory import TokenVectors, exp_lanes, solo
 
 from engine.kernels.elementwise import (
     norm_tokens,
-    quantize_tokens,
+    prepare_tokens,
     rotate,
     store_element,
     swiglu,
@@ -67,7 +67,7 @@ def assert_quantized(vectors: TokenVectors, tokens: int) -> None:
 def test_tokens_are_quantized_by_32_with_their_sums(tokens: int) -> None:
     vectors = TokenVectors(tokens, 96)
     vectors.values[:tokens] = token_values(tokens, 96)
-    quantize_tokens(solo(), vectors.vectors, tokens)
+    prepare_tokens(solo(), vectors.vectors, (tokens, tokens))
     assert_quantized(vectors, tokens)
 
 
@@ -77,7 +77,7 @@ def test_a_value_that_is_not_a_number_cannot_be_quantized_away(at: int, bad: flo
     vectors = TokenVectors(1, 64)
     vectors.values[0] = 1
     vectors.values[0, at] = bad
-    quantize_tokens(solo(), vectors.vectors, 1)
+    prepare_tokens(solo(), vectors.vectors, (1, 1))
     _, scales, sums32, sums16 = vectors.read(0)
     assert not np.isfinite([scales[0], sums32[0], *sums16[:2]]).any()
     assert np.isfinite([scales[1], sums32[1], *sums16[2:]]).all()
@@ -88,7 +88,7 @@ def test_norm_divides_by_the_root_mean_square(tokens: int) -> None:
     k = 160
     x, weight = token_values(tokens, k), RNG.uniform(0.5, 1.5, k).astype(np.float32)
     vectors = TokenVectors(tokens, k)
-    norm_tokens(solo(), x.ctypes.data, weight.ctypes.data, vectors.vectors, 1e-5, tokens)
+    norm_tokens(solo(), x.ctypes.data, weight.ctypes.data, vectors.vectors, 1e-5, (tokens, tokens))
     for token in range(tokens):
         expected = naive.rms_norm(x[token], weight, 1e-5)
         assert np.allclose(vectors.values[token], expected, rtol=1e-6, atol=0)
@@ -102,11 +102,34 @@ def test_swiglu_is_the_gates_silu_times_up(k: int) -> None:
     gate[0, :4] = (0, -90, 90, -300)
     up = RNG.normal(0, 1, (tokens, k)).astype(np.float32)
     vectors = TokenVectors(tokens, k)
-    swiglu(solo(), gate.ctypes.data, up.ctypes.data, vectors.vectors, tokens)
+    span = (tokens, tokens)
+    swiglu(solo(), gate.ctypes.data, up.ctypes.data, vectors.vectors, span, tokens)
     for token in range(tokens):
         expected = naive.swiglu(gate[token], up[token])
         assert np.allclose(vectors.values[token], expected, rtol=1e-6, atol=1e-30)
     assert_quantized(vectors, tokens)
+
+
+def test_tokens_behind_the_few_become_bfloat16_tiles() -> None:
+    few, tokens, k = 3, 40, 544  # a slice of 16 blocks and one of a single block
+    vectors = TokenVectors(tokens, k)
+    vectors.values[:tokens] = values = token_values(tokens, k)
+    prepare_tokens(solo(), vectors.vectors, (few, tokens))
+    assert_quantized(vectors, few)
+    assert (vectors.scales.reshape(-1, k // 32, 8)[1:] != vectors.scales[1:]).all()  # still NaN
+    tiles = naive.tiles_of(vectors.wide, tokens - few, k)
+    assert np.array_equal(tiles, naive.bfloat16(values[few:]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_bfloat16_keeps_what_is_not_a_number(bad: float) -> None:
+    vectors = TokenVectors(1, 32)
+    vectors.values[0] = 1
+    vectors.values[0, 5] = bad
+    prepare_tokens(solo(), vectors.vectors, (0, 1))
+    row = naive.tiles_of(vectors.wide, 1, 32)[0]
+    assert np.array_equal(row[5:6], np.float32([bad]), equal_nan=True)
+    assert (np.delete(row, 5) == 1).all()
 
 
 @pytest.mark.parametrize("halves", [True, False])

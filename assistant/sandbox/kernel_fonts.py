@@ -3,12 +3,16 @@
     python kernel_fonts.py FOLDER
 
 FOLDER gets the index, so that no session has to make it, and a matplotlibrc that names a Chinese
-font behind the usual ones. Exit code 3: there is none on this machine.
+font behind the usual ones. That font also answers to the names that code in Chinese asks for.
+Exit code 3: there is none on this machine.
 """
 
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 NO_FONT = 3
 SAMPLE = "中文图"
@@ -25,7 +29,11 @@ PREFERRED = (
     "Noto Sans CJK JP",
     "Droid Sans Fallback",
     "SimHei",
+    "SimSun",
+    "STHeiti",
+    "Arial Unicode MS",
 )
+PLAIN = (400, "normal", "regular")
 FAMILIES = ("sans-serif", "serif", "monospace")
 
 
@@ -41,15 +49,22 @@ def main(folder: Path) -> int:
     own = [*Path(sys.prefix).glob("lib/python*/site-packages/mplfonts/fonts/NotoSansCJKsc-*.otf")]
     for path in own:
         fonts.addfont(path)
+    entries = sorted(fonts.ttflist, key=lambda each: (_rank(each.name), each.weight not in PLAIN))
+    chinese = next((entry for entry in entries if _can_write(entry.fname, FT2Font)), None)
+    if chinese is None:
+        return NO_FONT
+    known = {entry.name for entry in fonts.ttflist}
+    fonts.ttflist += [replace(chinese, name=name) for name in PREFERRED if name not in known]
     font_manager.json_dump(fonts, folder / f"fontlist-v{fonts.__version__}.json")
-    entries = sorted(fonts.ttflist, key=lambda entry: _rank(entry.name))
-    for entry in entries:
-        known = FT2Font(entry.fname).get_charmap()
-        if all(ord(character) in known for character in SAMPLE):
-            lines = [f"font.{f}: {rcParamsDefault[f'font.{f}'][0]}, {entry.name}" for f in FAMILIES]
-            (folder / "matplotlibrc").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            return 0
-    return NO_FONT
+    lines = [f"font.{f}: {rcParamsDefault[f'font.{f}'][0]}, {chinese.name}" for f in FAMILIES]
+    lines.append(f"font.family: sans-serif, {chinese.name}")  # glyph by glyph, as they are needed
+    (folder / "matplotlibrc").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0
+
+
+def _can_write(path: str, font_of: Callable[[str], Any]) -> bool:
+    known = font_of(path).get_charmap()
+    return all(ord(character) in known for character in SAMPLE)
 
 
 def _rank(name: str) -> int:

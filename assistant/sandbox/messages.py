@@ -97,7 +97,7 @@ class Collector:
 
     def _take_stream(self, content: Mapping[str, object]) -> None:
         stream = content.get("name")
-        text = clean(self._counted(content.get("text")), self.caps.text_kept)
+        text = clean(self._counted(content.get("text")))
         if stream not in ("stdout", "stderr") or not text:
             return
         if self._clear_next:
@@ -135,7 +135,7 @@ class Collector:
             if self._n_rich <= self.caps.rich:
                 return rich
             return TextOutput("[too many pictures and tables: this one is left out]\n")
-        text = clean(self._counted(data.get("text/plain")), self.caps.text_kept)
+        text = clean(self._counted(data.get("text/plain")))
         return TextOutput(text) if text else None
 
     def _rich(self, data: Mapping[str, object]) -> Output | None:
@@ -171,7 +171,7 @@ class Collector:
     def _error(self, content: Mapping[str, object]) -> ErrorOutput:
         lines = content.get("traceback")
         text = "\n".join(filter(_is_text, lines)) if isinstance(lines, list) else ""
-        way = clean(self._counted(text), self.caps.text_kept)
+        way = clean(self._counted(text))
         return ErrorOutput(
             line(content.get("ename"), 200) or "Error",
             clean(content.get("evalue"), 5000),

@@ -17,7 +17,7 @@ _UNWANTED = re.compile(
 )
 
 
-def clean(text: object, limit: int) -> str:
+def clean(text: object, limit: int | None = None) -> str:
     """At most `limit` characters of it, with colours (SGR) and without any other control."""
     if not isinstance(text, str):
         return ""

@@ -393,3 +393,12 @@ def test_an_observation_knows_its_call(tools: ScriptedTools, tmp_path: Path) -> 
     assert observation.role is Role.OBSERVATION
     assert observation.step is not None
     assert observation.step.id.startswith("call_")
+
+
+def test_the_next_question_does_not_see_the_repeats(tools: ScriptedTools, tmp_path: Path) -> None:
+    talk = Talk(FakeEngine(OSLO, OSLO, "22.", "Bye"), tools, tmp_path)
+    talk.start("Weather?").wait()
+    talk.start("Bye").wait()
+    assert talk.engine.prompt_text(3).count(OSLO) == 1
+    assert [m.content for m in talk.conversation.messages].count(OSLO) == 0
+    assert sum(bool(m.ids) for m in talk.conversation.messages) == 4

@@ -232,6 +232,7 @@ def test_after_a_stop_the_calls_that_are_left_are_not_run(tmp_path: Path) -> Non
     hanging.started.wait()
     job.cancel()
     job.wait()
+    assert hanging.calls == [("get_weather", {"city": "Oslo"})]
     assert talk.roles() == ["user", "assistant", "observation", "observation", "assistant"]
     assert len(talk.engine.generations) == 1
 

@@ -272,7 +272,7 @@ class _Run:
 
 def _sockets() -> tuple[list[socket.socket], list[socket.socket]]:
     """Two listening sockets, and for each the one connection that it will ever have."""
-    folder = tempfile.mkdtemp(prefix="k")
+    folder = tempfile.mkdtemp(prefix="kernel-sockets-")
     listeners, ends = [], []
     try:
         for name in ("shell", "iopub"):

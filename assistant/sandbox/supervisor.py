@@ -31,6 +31,7 @@ from assistant.sandbox.probe import (
     minimum_level,
     refusal,
 )
+from assistant.sandbox.processes import memory
 from assistant.sandbox.settings import SandboxSettings
 from assistant.sandbox.slots import sweep
 from assistant.sandbox.watchdog import Over, Watchdog
@@ -146,11 +147,13 @@ class Supervisor:
         with self._lock:
             known = self._sessions.get(session)
             if known and not known.is_leaving:
+                known.is_busy = True
                 return known
             if not self._make_room():
                 return None
             worker = self._waiting(work) or self._new(work)
             worker.session = session
+            worker.is_busy = True  # from now on nobody takes its place
             worker.last_used = time.monotonic()
             self._sessions[session] = worker
             return worker
@@ -214,7 +217,8 @@ class Supervisor:
 
     def _memory(self) -> int:
         jails = [worker.jailed for worker in self._sessions.values() if not worker.is_leaving]
-        return sum(jailed.usage().memory for jailed in jails if jailed and jailed.poll() is None)
+        limit = self._settings.limits.memory
+        return sum(memory(jailed.pids(), limit) for jailed in jails if jailed)
 
     def _refill(self) -> None:
         if time.monotonic() > self._refill_at:

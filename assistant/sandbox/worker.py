@@ -70,7 +70,6 @@ class Worker:
         return self._kernel.jailed if self._kernel else None
 
     def run(self, code: str, seconds: float, outputs: Outputs, done: Done, failed: Failed) -> None:
-        self.is_busy = True
         self._stop.clear()
         self._put(_Job(lambda kernel: self._run(kernel, code, seconds, outputs, done), failed))
 
@@ -178,7 +177,10 @@ class Worker:
     def _bury(self) -> None:
         if self._kernel:
             self._watchdog.discard(self._kernel.jailed)
-            self._kernel.close()
+            try:
+                self._kernel.close()
+            except (AssistantError, OSError):
+                log.exception("A session could not be cleared away")
         if not self.session:
             shutil.rmtree(self.work, ignore_errors=True)
         with self._queueing:

@@ -1,0 +1,92 @@
+"""The kernel environment: complete or not, and taken up again after a failure."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.errors import EnvironmentFailed
+from assistant.sandbox import environment
+from assistant.sandbox.environment import READY_MADE, SetUp, kernel_environment
+from engine import model_home
+
+
+class Pip:
+    """Stands in for the programs that set up runs; fails for one package, or has no font."""
+
+    def __init__(self) -> None:
+        self.installed: list[str] = []
+        self.fails_for = ""
+        self.n_fonts = 1
+
+    def run(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if "pip" not in command:
+            self.n_fonts += 1
+            return subprocess.CompletedProcess(command, 0 if self.n_fonts > 1 else 3, "", "")
+        package = next(word for word in command if "==" in word)
+        if package.startswith(self.fails_for or "\0"):
+            return subprocess.CompletedProcess(command, 1, "", "no\nERROR: no network")
+        self.installed.append(package.partition("==")[0])
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+@pytest.fixture
+def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
+    fake = Pip()
+    monkeypatch.delenv(READY_MADE, raising=False)
+    monkeypatch.setattr(environment.subprocess, "run", fake.run)
+    monkeypatch.setattr(environment.venv.EnvBuilder, "create", lambda _, folder: make(folder))
+    return fake
+
+
+def make(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+
+
+def test_every_step_is_told_and_a_complete_one_is_not_made_again(tmp_path: Path, pip: Pip) -> None:
+    steps: list[SetUp] = []
+    made = kernel_environment(tmp_path, steps.append)
+    assert made.folder == tmp_path / "kernel-env"
+    assert [step.done for step in steps] == [*range(12)]
+    assert steps[0].what == "python"
+    assert steps[-1] == SetUp(11, 11, "")
+    n_installed = len(pip.installed)
+    kernel_environment(tmp_path, steps.append)
+    assert (len(pip.installed), len(steps)) == (n_installed, 12)
+
+
+def test_a_failure_says_what_and_why_and_the_next_attempt_goes_on(tmp_path: Path, pip: Pip) -> None:
+    pip.fails_for = "scipy"
+    with pytest.raises(EnvironmentFailed, match=r"scipy.*no network"):
+        kernel_environment(tmp_path)
+    (tmp_path / "kernel-env" / "kept").touch()
+    pip.fails_for = ""
+    kernel_environment(tmp_path)
+    assert "scipy" in pip.installed
+    assert (tmp_path / "kernel-env" / "kept").exists()
+
+
+def test_another_list_of_requirements_is_another_environment(
+    tmp_path: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel_environment(tmp_path)
+    n_installed = len(pip.installed)
+    other = tmp_path / "requirements.txt"
+    other.write_text("numpy==1\n")
+    monkeypatch.setattr(environment, "REQUIREMENTS", other)
+    kernel_environment(tmp_path)
+    assert pip.installed[n_installed:] == ["numpy"]
+
+
+def test_a_chinese_font_is_fetched_where_there_is_none(tmp_path: Path, pip: Pip) -> None:
+    pip.n_fonts = 0
+    kernel_environment(tmp_path)
+    assert pip.installed[-1] == "mplfonts"
+
+
+def test_the_real_one_has_every_package_that_is_asked_for() -> None:
+    made = kernel_environment(model_home())
+    named = [line.partition("==") for line in environment.REQUIREMENTS.read_text().splitlines()]
+    wanted = {name: version for name, _, version in named if version}
+    assert made.packages() == wanted

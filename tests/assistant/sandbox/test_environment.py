@@ -1,6 +1,7 @@
 """The kernel environment: complete or not, and taken up again after a failure."""
 
 import subprocess
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ class Pip:
 def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
     fake = Pip()
     monkeypatch.delenv(READY_MADE, raising=False)
-    monkeypatch.setattr(environment.subprocess, "run", fake.run)
-    monkeypatch.setattr(environment.venv.EnvBuilder, "create", lambda _, folder: make(folder))
+    monkeypatch.setattr(subprocess, "run", fake.run)
+    monkeypatch.setattr(venv.EnvBuilder, "create", lambda _, folder: make(folder))
     return fake
 
 

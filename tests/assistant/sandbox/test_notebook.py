@@ -49,7 +49,7 @@ def test_an_output_survives_the_way_out_and_back(output: Output) -> None:
 
 def test_what_is_exported_is_a_valid_notebook() -> None:
     data = export_notebook([Cell("1 + 1", tuple(OUTPUTS)), Cell("text", kind="markdown")])
-    notebook = nbformat.reads(data.decode(), as_version=4)
+    notebook = nbformat.from_dict(json.loads(data))  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     assert [cell.cell_type for cell in notebook.cells] == ["code", "markdown"]
     assert notebook.metadata.kernelspec.name == "python3"

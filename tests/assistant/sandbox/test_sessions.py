@@ -2,6 +2,7 @@
 
 import os
 import threading
+import venv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from interpreter import NEVER, error_of, open_sessions, run, text_of
 
 from assistant.errors import FileTooLarge
 from assistant.outputs import ErrorOutput, ImageOutput, Output, TableOutput, TextOutput
+from assistant.sandbox.environment import READY_MADE
 from assistant.sandbox.limits import Limits
 from assistant.sandbox.session import Session, SessionState
 from assistant.sandbox.sessions import Sessions
@@ -226,6 +228,53 @@ def test_a_kernel_that_dies_is_said_to_and_the_next_run_is_afresh(session: Sessi
     assert "exit code 7" in error_of(result).message
     assert session.status.state is SessionState.DEAD
     assert error_of(run(session, "x")).name == "NameError"
+
+
+def test_a_kernel_that_dies_at_start_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", symlinks=True)  # a Python without ipykernel
+    monkeypatch.setenv(READY_MADE, str(tmp_path / "bare"))
+    with open_sessions(tmp_path / "sessions") as opened:
+        result = run(opened.session("a"), "1")
+    assert result.ended == "crashed"
+    assert "exit code 1" in error_of(result).message
+
+
+SEND_RAW = """
+import os, stat, time
+for fd in range(3, 200):
+    try:
+        is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        continue
+    for _ in range(20 * is_socket):
+        try:
+            os.write(fd, {data})
+        except OSError:
+            break
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "ended"),
+    [
+        ("bytes([1, 0]) * 10_000", "limit"),
+        ("bytes([2]) + bytes([255]) * 8", "limit"),
+        ("bytes([0, 3]) + b'abc'", "timeout"),
+    ],
+    ids=["message without end", "frame without end", "no message"],
+)
+def test_code_that_speaks_over_the_kernels_own_sockets_ends_its_kernel_alone(
+    data: str, ended: str, tmp_path: Path
+) -> None:
+    with open_sessions(tmp_path, run_seconds=3) as opened:
+        other, session = opened.session("other"), opened.session("a")
+        run(other, "x = 'untouched'")
+        assert run(session, SEND_RAW.format(data=data)).ended == ended
+        assert text_of(run(other, "x")) == "'untouched'"
+        assert text_of(run(session, "print('alive')")) == "alive\n"
 
 
 def test_too_much_output_ends_the_run(session: Session) -> None:

@@ -7,8 +7,8 @@ parse, callform, formats, grammar_reading, grammar_numbers, grammar_values, gram
 grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, execute,
 turn, items, jobs, conversation, loading, manual, toolcost, fields, toolprocess, toolresults,
 toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content, mcp_offer,
-mcp_link, mcp_client, assistant, narration, state, server, terminal, upload, toolcommands,
-mcp_server, cli.
+mcp_link, mcp_client, assistant, narration, state, sandbox, server, terminal, upload,
+toolcommands, mcp_server, cli.
 """
 
 from assistant.approval import (
@@ -22,6 +22,7 @@ from assistant.approval import (
 )
 from assistant.assistant import Assistant
 from assistant.calls import CallError, CodeCall, ToolCall
+from assistant.coderunner import CodeResult
 from assistant.conversation import Conversation
 from assistant.errors import AssistantError, UnknownConversation
 from assistant.events import Progress
@@ -58,6 +59,7 @@ from assistant.narration import (
     stage,
 )
 from assistant.outputs import (
+    ChartOutput,
     ErrorOutput,
     FileOutput,
     ImageOutput,
@@ -66,6 +68,12 @@ from assistant.outputs import (
     TableOutput,
     TextOutput,
 )
+from assistant.sandbox.files import FileEntry
+from assistant.sandbox.level import Level
+from assistant.sandbox.notebook import Cell, import_notebook
+from assistant.sandbox.session import Session, SessionState, SessionStatus
+from assistant.sandbox.sessions import SandboxReport, Sessions
+from assistant.sandbox.settings import SandboxSettings
 from assistant.server import MIDDLEWARE, ROUTES
 from assistant.settings import ChatSettings, Mode
 from assistant.state import install, instance
@@ -86,9 +94,12 @@ __all__ = [
     "CallItem",
     "CallState",
     "CallStep",
+    "Cell",
+    "ChartOutput",
     "ChatSettings",
     "ChoiceMode",
     "CodeCall",
+    "CodeResult",
     "Compiling",
     "Conversation",
     "Declined",
@@ -102,6 +113,7 @@ __all__ = [
     "Fetching",
     "Field",
     "FieldKind",
+    "FileEntry",
     "FileOutput",
     "FinishReason",
     "ImageOutput",
@@ -109,6 +121,7 @@ __all__ = [
     "Job",
     "JsonOutput",
     "Language",
+    "Level",
     "Loading",
     "Message",
     "Mode",
@@ -120,6 +133,12 @@ __all__ = [
     "Question",
     "Ready",
     "Role",
+    "SandboxReport",
+    "SandboxSettings",
+    "Session",
+    "SessionState",
+    "SessionStatus",
+    "Sessions",
     "Snapshot",
     "Stage",
     "Starting",
@@ -140,6 +159,7 @@ __all__ = [
     "dropped",
     "figures",
     "form_fields",
+    "import_notebook",
     "install",
     "instance",
     "items_of_messages",

@@ -20,7 +20,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True)
-class Report:
+class SandboxReport:
     """What holds the code here. Before the first use nothing is known but the set-up's progress."""
 
     level: Level | None
@@ -59,7 +59,7 @@ class Sessions:
                 self._sessions[key] = Session(key, folder, self)
             return self._sessions[key]
 
-    def start(self) -> Report:
+    def start(self) -> SandboxReport:
         """Makes the environment, starts the supervisor, fills the pool. Blocks; raises."""
         self.client()
         return self.report()
@@ -68,13 +68,13 @@ class Sessions:
         """Until a kernel waits for a conversation, warm."""
         self.client().ask("wait")
 
-    def report(self) -> Report:
+    def report(self) -> SandboxReport:
         """What is known so far; returns at once."""
         client, environment = self._client, self._environment
         packages = environment.packages() if environment else {}
         if client is None:
-            return Report(None, "", packages, self._set_up)
-        return Report(Level(client.level), client.why, packages)
+            return SandboxReport(None, "", packages, self._set_up)
+        return SandboxReport(Level(client.level), client.why, packages)
 
     def client(self) -> Client:
         """The supervisor, started if need be. Raises EnvironmentFailed and SandboxRefused."""

@@ -209,11 +209,7 @@ class Executor:
     def _repeated(self, answered: _Answered) -> _Outcome:
         self.n_repeats += 1
         why = "This very call has been answered already. Use that answer and do not repeat it:"
-        return _Outcome(
-            CallState.FAILED,
-            (ErrorOutput("Repeated", "The same call was answered before; it was not run again."),),
-            f"{why}\n{shortened(answered.text, REMINDER)}",
-        )
+        return _Outcome(CallState.REPEATED, (), f"{why}\n{shortened(answered.text, REMINDER)}")
 
     def _offered(self) -> str:
         """What there is instead, for a model that asked for what there is not."""

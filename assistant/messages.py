@@ -23,6 +23,7 @@ class CallState(StrEnum):
     FAILED = "failed"
     DECLINED = "declined"
     STOPPED = "stopped"
+    REPEATED = "repeated"  # answered before in the same turn, and not run again
 
 
 @dataclass(frozen=True)

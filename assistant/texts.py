@@ -185,6 +185,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     "call_failed": _pair("失败", "failed"),
     "call_declined": _pair("已拒绝", "declined"),
     "call_stopped": _pair("已停止", "stopped"),
+    "call_repeated": _pair("已答过，未再运行", "answered before, not run again"),
     "call_edited": _pair("参数由你修改", "with the arguments as you changed them"),
     "call_arguments": _pair("参数", "Arguments"),
     "call_result": _pair("结果", "Result"),

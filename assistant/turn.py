@@ -21,7 +21,7 @@ from assistant.round import Model, Round
 from assistant.statistics import joined
 from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolspec import ToolSpec
-from assistant.window import fit
+from assistant.window import fit, without_repeats
 from engine import Constraint, EngineError, Finished, FinishReason, GenerationStats
 
 MAX_ROUNDS = 8  # with calls; after them the model answers with what it has
@@ -41,7 +41,7 @@ class Turn:
     def __init__(self, model: Model, messages: Sequence[Message], means: Means = NO_MEANS) -> None:
         self.desk = Desk()
         self._model = model
-        self._prompt = tuple(messages)
+        self._prompt = tuple(without_repeats(messages))
         self._means = means
         self._done: list[Message] = []
         self._unanswered: list[Call] = []
@@ -126,12 +126,13 @@ class Turn:
         self._number += 1
         tools, choice = self._offered()
         engine, params = self._model.engine, self._model.params
-        messages = (*self._prompt, *self._done)
+        may_call = choice.mode is not ChoiceMode.NONE
+        done = self._done if may_call else without_repeats(self._done)
+        messages = (*self._prompt, *done)
         window = fit(
             self._model.format, messages, tools, engine.context_length, params.max_new_tokens
         )
         self.dropped_turns = window.dropped_turns
-        may_call = choice.mode is not ChoiceMode.NONE
         names = frozenset(tool.name for tool in tools)
         offer = Offer(names, code=may_call and self._means.code is not None)
         constraint = None if earlier else self._constraint(tools, choice)

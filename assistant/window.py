@@ -7,10 +7,10 @@ begin alike again, so the engine finds them in its cache and need not read every
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from assistant.formats import ChatFormat
-from assistant.messages import Message, Role
+from assistant.messages import CallState, Message, Role
 from assistant.toolspec import ToolSpec
 
 KEPT = 3 / 4  # how full the context may be after turns were left out
@@ -43,6 +43,29 @@ def fit(
     first = first_turn(sizes, room)
     kept = [message for turn in turns[first:] for message in turn]
     return Window(chat_format.encode_prompt([*head, *kept], tools), first)
+
+
+def without_repeats(messages: Sequence[Message]) -> list[Message]:
+    """Leaves out rounds whose calls had all been answered before: a model that sees them goes on
+    repeating itself."""
+    kept: list[Message] = []
+    for _, group in groupby(messages, key=_RoundCounter()):
+        round_ = list(group)
+        states = {message.step.state for message in round_ if message.step is not None}
+        if states != {CallState.REPEATED}:
+            kept += round_
+    return kept
+
+
+class _RoundCounter:
+    """Numbers messages so that a call's observations have the number of the message it is in."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def __call__(self, message: Message) -> int:
+        self._number += message.step is None
+        return self._number
 
 
 def split_turns(messages: Sequence[Message]) -> tuple[Sequence[Message], list[Sequence[Message]]]:

@@ -87,6 +87,7 @@ class HangingTools(ScriptedTools):
         folder: Path,
         cancelled: threading.Event,
     ) -> ToolResult:
+        self.calls.append((name, arguments))
         self.started.set()
         cancelled.wait()
         return gave(TextOutput("half"))

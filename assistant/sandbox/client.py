@@ -50,6 +50,10 @@ class Client:
         self._reader.start()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def is_alive(self) -> bool:
         return not self._is_closed
 

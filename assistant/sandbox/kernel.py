@@ -32,6 +32,7 @@ MAX_RECEIVED = 96 << 20  # of one run, pictures included
 START_SECONDS = 120
 GRACE = 3  # seconds between an interrupt and the end
 _STEP = 0.05
+_KILLED = (-9, 137)
 _INTERRUPTS = 0.5  # an interrupt between two instructions of the kernel's own may get lost
 SOURCE = Path(__file__).with_name("kernel_main.py")
 _WORDS = {
@@ -69,6 +70,7 @@ class Kernel:
         Setting `closing` ends a start or a run at once.
         """
         self.over = ""  # why the watchdog ended it
+        self.told = threading.Event()  # that it did
         self.closing = closing
         self._session = Session(packer="json")  # the kernel has no key and checks none
         listeners, ends = _sockets()
@@ -184,8 +186,8 @@ class Kernel:
             except (EOFError, OSError) as error:
                 raise KernelDied(self._why()) from error
             except ProtocolError as error:
-                self.jailed.kill()
-                raise KernelDied(f"it sent what no kernel sends: {error}") from error
+                self.over = self.over or "output"
+                raise KernelDied(self._why()) from error
         if not self.alive:
             raise KernelDied(self._why())
 
@@ -195,6 +197,8 @@ class Kernel:
             self.jailed.wait(1)
         code = self.jailed.poll()
         self.jailed.kill()
+        if code in _KILLED and not self.over:  # the watchdog kills first and tells then
+            self.told.wait(1)
         if self.over or self.jailed.out_of_memory():
             self.over = self.over or "memory"
             return f"more {self.over} than it may have"

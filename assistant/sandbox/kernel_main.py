@@ -10,11 +10,15 @@ import json
 import os
 import shutil
 import sys
+import threading
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import zmq
+from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from IPython.core.formatters import BaseFormatter, DisplayFormatter
@@ -26,6 +30,7 @@ MAX_ROWS = 500
 MAX_COLUMNS = 100
 MAX_CELL = 1000  # characters
 MAX_VARIABLES = 200
+MAX_WAITING = 500_000  # characters
 NO_INPUT = (
     "input() cannot be used here: nobody can type into a running program. "
     "Write the values into the code."
@@ -57,6 +62,20 @@ class TableFormatter(BaseFormatter):
     format_type = Unicode(TABLE)
     print_method = ObjectName("_app_table_")
     _return_type = dict
+
+
+class Outlet(OutStream):
+    """Sends what is printed before it is more than one message may hold."""
+
+    _n_waiting = 0
+
+    def write(self, string: str) -> int:
+        written = super().write(string) or 0
+        self._n_waiting += len(string)
+        if self._n_waiting > MAX_WAITING:
+            self._n_waiting = 0
+            self.flush()
+        return written
 
 
 class App(IPKernelApp):
@@ -186,6 +205,17 @@ def prepare_shell(shell: InteractiveShell) -> None:
     shell.enable_matplotlib("inline")
 
 
+def keep_context() -> None:
+    """What a thread prints belongs to the run that started it."""
+    start = threading.Thread.start
+
+    def start_in_context(thread: threading.Thread) -> None:
+        thread.__dict__["run"] = partial(copy_context().run, thread.run)
+        start(thread)
+
+    threading.Thread.start = start_in_context  # type: ignore[assignment, method-assign]
+
+
 CHARTS = ("application/vnd.plotly.v1+json", "application/vnd.vegalite.v5+json")
 
 
@@ -198,6 +228,7 @@ def main(options: dict[str, Any]) -> None:
         shell_port=options["shell"],
         iopub_port=options["iopub"],
         kernel_class=Kernel,
+        outstream_class=f"{__name__}.{Outlet.__name__}",
         log_level=50,
     )
     app.config.HistoryManager.enabled = False
@@ -205,6 +236,7 @@ def main(options: dict[str, Any]) -> None:
     app.initialize([])
     assert isinstance(app.shell, InteractiveShell)
     prepare_shell(app.shell)
+    keep_context()
     app.start()
 
 

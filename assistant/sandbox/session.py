@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, BinaryIO, Protocol, get_args
 
 from assistant.coderunner import CodeEnded, CodeResult, OutputListener
@@ -72,11 +73,20 @@ class Session:
         self._host = host
         self._running = threading.Lock()
         self._status = SessionStatus(SessionState.NEW)
+        self._is_gone = threading.Event()
         self._is_closed = threading.Event()
 
     @property
     def status(self) -> SessionStatus:
         return self._status
+
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
+
+    def wait_gone(self, seconds: float) -> bool:
+        """Until its Python has ended by itself; whether it has."""
+        return self._is_gone.wait(seconds)
 
     def run(self, code: str, cancelled: threading.Event, listener: OutputListener) -> CodeResult:
         began = time.monotonic()
@@ -150,6 +160,7 @@ class Session:
     def gone(self, reason: str, lost: Sequence[str]) -> None:
         """Its kernel has ended by itself."""
         self._status = SessionStatus(SessionState.DEAD, reason, tuple(lost))
+        self._is_gone.set()
 
     def _run(
         self, client: Client, code: str, cancelled: threading.Event, listener: OutputListener
@@ -158,6 +169,7 @@ class Session:
         n_notices = len(outputs)
         before = self._folder.state()
         self._status = SessionStatus(SessionState.BUSY)
+        self._is_gone.clear()
         began = time.monotonic()
         answer: dict[str, Any] = {}
         for message in self._follow(client, code, cancelled):

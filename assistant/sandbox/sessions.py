@@ -64,6 +64,10 @@ class Sessions:
         self.client()
         return self.report()
 
+    def wait_for_pool(self) -> None:
+        """Until a kernel waits for a conversation, warm."""
+        self.client().ask("wait")
+
     def report(self) -> Report:
         """What is known so far; returns at once."""
         client, environment = self._client, self._environment
@@ -75,7 +79,10 @@ class Sessions:
     def client(self) -> Client:
         """The supervisor, started if need be. Raises EnvironmentFailed and SandboxRefused."""
         with self._starting:
-            if self._client is None or not self._client.is_alive:
+            if self._client and not self._client.is_alive:
+                self._client.close()
+                self._client = None
+            if self._client is None:
                 self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._environment = kernel_environment(self._environment_home, self._note)
                 self._client = Client(self._home, self._environment, self.settings, self._gone)

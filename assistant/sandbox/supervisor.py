@@ -67,6 +67,7 @@ class Supervisor:
             "stop": self._stop,
             "variables": self._variables,
             "close": self._close,
+            "wait": self._wait,
         }
         while True:
             try:
@@ -131,6 +132,12 @@ class Supervisor:
             self._answer(request)
         else:
             worker.close("closed", closed=lambda _: self._answer(request))
+
+    def _wait(self, request: dict[str, Any]) -> None:
+        """Answers once a kernel of the pool is ready."""
+        with self._lock:
+            self._fill()
+            self._pool[0].when_ready(lambda: self._answer(request))
 
     # --- sessions -------------------------------------------------------------------------------
 
@@ -210,9 +217,11 @@ class Supervisor:
         return sum(jailed.usage().memory for jailed in jails if jailed and jailed.poll() is None)
 
     def _refill(self) -> None:
-        is_full = len(self._pool) >= self._settings.pool
-        if not is_full and time.monotonic() > self._refill_at:
-            self._refill_at = time.monotonic() + self._settings.refill_seconds
+        if time.monotonic() > self._refill_at:
+            self._fill()
+
+    def _fill(self) -> None:
+        while len(self._pool) < self._settings.pool:
             work = Path(tempfile.mkdtemp(prefix="waiting-", dir=self._home))
             self._pool.append(self._new(work))
 

@@ -94,6 +94,10 @@ class Worker:
         self._put(_Job(self._note_names))
         self._put(_Job(lambda _: self._end(reason)))
 
+    def when_ready(self, ready: Callable[[], None]) -> None:
+        """Tells once the kernel answers, or has ended."""
+        self._put(_Job(lambda _: ready(), lambda _: ready()))
+
     def join(self) -> None:
         self._thread.join()
 
@@ -108,6 +112,7 @@ class Worker:
         """The watchdog has ended the kernel."""
         if self._kernel:
             self._kernel.over = str(limit)
+            self._kernel.told.set()
 
     def adopt(self, work: Path) -> None:
         """Makes the folder of a waiting kernel a conversation's, with what that one has."""

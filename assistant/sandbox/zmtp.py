@@ -36,6 +36,11 @@ class Peer:
         if kind == "SUB":
             self.send([b"\x01"])  # subscribes to everything
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the other side has shaken hands."""
+        return self._ready
+
     def fileno(self) -> int:
         return self._socket.fileno()
 

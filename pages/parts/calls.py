@@ -30,6 +30,7 @@ ICONS = {
     CallState.FAILED: ":material/error:",
     CallState.DECLINED: ":material/block:",
     CallState.STOPPED: ":material/stop_circle:",
+    CallState.REPEATED: ":material/repeat:",
 }
 
 

@@ -190,9 +190,25 @@ def test_after_a_second_repeat_the_model_answers_without_tools(
 ) -> None:
     played = Played(means, OSLO, OSLO, OSLO, "22.")
     assert len(tools.calls) == 1
-    assert "get_weather" in played.fake.prompt_text(2)
+    assert '"name": "send"' in played.fake.prompt_text(2)
     assert '"name": "send"' not in played.fake.prompt_text(3)
     assert played.answer == "22."
+
+
+def test_the_last_answer_does_not_see_the_repeats_which_teach_to_repeat(means: Means) -> None:
+    played = Played(means, OSLO, OSLO, OSLO, "22.")
+    assert played.fake.prompt_text(2).count(OSLO) == 2
+    assert played.fake.prompt_text(3).count(OSLO) == 1
+    assert "answered already" not in played.fake.prompt_text(3)
+    states = [step.state for step in played.steps]
+    assert states == [CallState.DONE, CallState.REPEATED, CallState.REPEATED]
+
+
+def test_a_round_with_a_repeat_and_another_call_is_seen_whole(means: Means) -> None:
+    rome = as_written("get_weather", city="Rome")
+    played = Played(means, OSLO, OSLO + rome, OSLO, "22.")
+    assert played.fake.prompt_text(3).count(OSLO) == 2
+    assert rome in played.fake.prompt_text(3)
 
 
 def test_the_same_call_twice_in_one_answer_is_run_twice(means: Means, tools: ScriptedTools) -> None:

@@ -232,6 +232,7 @@ def test_after_a_stop_the_calls_that_are_left_are_not_run(tmp_path: Path) -> Non
     hanging.started.wait()
     job.cancel()
     job.wait()
+    assert hanging.calls == [("get_weather", {"city": "Oslo"})]
     assert talk.roles() == ["user", "assistant", "observation", "observation", "assistant"]
     assert len(talk.engine.generations) == 1
 
@@ -393,3 +394,12 @@ def test_an_observation_knows_its_call(tools: ScriptedTools, tmp_path: Path) -> 
     assert observation.role is Role.OBSERVATION
     assert observation.step is not None
     assert observation.step.id.startswith("call_")
+
+
+def test_the_next_question_does_not_see_the_repeats(tools: ScriptedTools, tmp_path: Path) -> None:
+    talk = Talk(FakeEngine(OSLO, OSLO, "22.", "Bye"), tools, tmp_path)
+    talk.start("Weather?").wait()
+    talk.start("Bye").wait()
+    assert talk.engine.prompt_text(3).count(OSLO) == 1
+    assert [m.content for m in talk.conversation.messages].count(OSLO) == 0
+    assert sum(bool(m.ids) for m in talk.conversation.messages) == 4

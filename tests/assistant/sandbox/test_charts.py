@@ -1,0 +1,91 @@
+"""Figures are rebuilt from keys that are known; nothing in them can fetch."""
+
+import json
+from typing import Any
+
+import pytest
+
+from assistant.outputs import ChartOutput
+from assistant.sandbox.charts import chart
+
+
+def plotly(**trace: object) -> dict[str, object]:
+    return {"data": [{"type": "bar", "x": [1], "y": [2], **trace}], "layout": {"title": "T"}}
+
+
+def vega(**more: object) -> dict[str, object]:
+    rows = [{"月份": "一月", "sum": 3}]
+    encoding = {"x": {"field": "月份", "type": "nominal"}, "y": {"field": "sum"}}
+    return {"data": {"values": rows}, "mark": "bar", "encoding": encoding, **more}
+
+
+def test_a_plain_figure_comes_through_whole() -> None:
+    assert chart("plotly", plotly()) == ChartOutput("plotly", plotly())
+    assert chart("vega-lite", vega()) == ChartOutput("vega-lite", vega())
+
+
+def test_numbers_in_base64_come_through() -> None:
+    values = {"dtype": "f8", "bdata": "AAAAAAAA8D8="}
+    assert chart("plotly", plotly(y=values)) == ChartOutput("plotly", plotly(y=values))
+    assert chart("plotly", plotly(y={"dtype": "f8", "bdata": "javascript:x"})) is None
+
+
+def test_unknown_keys_are_left_out() -> None:
+    figure: dict[str, Any] = plotly(meta="m", customdata=[1])
+    figure["layout"]["images"] = [{"source": "http://127.0.0.1/x"}]
+    figure["layout"]["template"] = {}
+    assert chart("plotly", figure) == ChartOutput("plotly", plotly())
+    assert chart("vega-lite", vega(usermeta={}, params=[])) == ChartOutput("vega-lite", vega())
+
+
+@pytest.mark.parametrize("key", ["url", "href", "src", "source", "expr", "format", "images"])
+def test_a_key_that_may_fetch_does_not_come_through(key: str) -> None:
+    for found in (chart("vega-lite", vega(data={key: "x"})), chart("plotly", plotly(**{key: "x"}))):
+        assert found is None or key == "format" or key not in json.dumps(found.spec)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1/x",
+        "//127.0.0.1/x",
+        "<a href='x'>y</a>",
+        "<img src=x>",
+        "< script",
+        "JAVASCRIPT:alert(1)",
+        "data:text/html,x",
+        "url(#x)",
+        "x" * 3000,
+        "\u202eevil",
+        "\x1b[2J",
+    ],
+)
+def test_an_address_or_markup_ends_the_figure(text: str) -> None:
+    assert chart("plotly", plotly(name=text)) is None
+    assert chart("vega-lite", vega(data={"values": [{"a": text}]})) is None
+    assert chart("vega-lite", vega(title=text)) is None
+    assert chart("vega-lite", vega(data={"values": [{text: 1}]})) is None
+
+
+@pytest.mark.parametrize("kind", ["scattergeo", "choropleth", "image", "scattermapbox", "table", 7])
+def test_a_trace_that_fetches_or_is_unknown_ends_the_figure(kind: object) -> None:
+    assert chart("plotly", plotly(type=kind)) is None
+
+
+@pytest.mark.parametrize("mark", ["image", "geoshape", {"type": "image"}, 7])
+def test_a_mark_that_fetches_or_is_unknown_ends_the_figure(mark: object) -> None:
+    assert chart("vega-lite", vega(mark=mark)) is None
+    assert chart("vega-lite", {"layer": [vega(mark=mark)]}) is None
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {}, {"data": {}}, {"data": [1]}, 7])
+def test_what_is_no_figure_is_none(value: object) -> None:
+    assert chart("plotly", value) is None
+
+
+def test_depth_and_size_are_bounded() -> None:
+    deep: object = 1
+    for _ in range(50):
+        deep = [deep]
+    assert chart("plotly", plotly(x=deep)) is None
+    assert chart("plotly", plotly(x=[0] * 300_000)) is None

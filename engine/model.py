@@ -27,8 +27,8 @@ Floats = npt.NDArray[np.float32]
 class Segment:
     """The tokens of one sequence in a step: they follow the `prefix.places` it has cached.
 
-    `prefix.pages` must have room for them. `wants_logits`: of so many of its last tokens. `many`: read them
-    by tiles, on a processor that has them; such segments come last in a step.
+    `prefix.pages` must have room for them. `wants_logits`: of so many of its last tokens. `many`:
+    read them by tiles, on a processor that has them; such segments come last in a step.
     """
 
     prefix: Prefix

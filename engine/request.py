@@ -97,8 +97,10 @@ class Request:
 
     @property
     def is_long(self) -> bool:
-        """Whether there is much to read; the same for every part of the prompt."""
-        return len(self.prompt) - self.cached >= _LONG
+        """Whether to read the prompt as a long one. By its length alone: what is known of it
+        already must not change how the rest is computed, nor so the answer.
+        """
+        return len(self.prompt) >= _LONG
 
     @property
     def reading(self) -> bool:

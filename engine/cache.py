@@ -56,6 +56,10 @@ class Prefix:
         """How far `pages` are filled."""
         return self.virtual + len(self.tokens)
 
+    def cut(self, tokens: int) -> None:
+        """Forget all but the first so many tokens; their places will be written again."""
+        del self.tokens[tokens:]
+
 
 class KVCache:
     """At most `capacity` pages in all; finished sequences give way to new ones, oldest first.

@@ -107,6 +107,7 @@ class EngineOptions:
     prefill_chunk: int = 512  # most prompt tokens in one step
     kernel_cache: Path | None = None  # None: compiled kernels are not kept
     kernels: str = "auto"  # or one name of kernels.dot.VARIANTS
+    speculation: bool = True  # guess what repeats; changes no answer
     kv_type: str = "f16"  # or f32: the cached keys and values
 
     def __post_init__(self) -> None:

@@ -20,7 +20,8 @@ from engine.constraint import Constraint
 from engine.errors import BadSetting, EngineClosed, EngineError, NotEnoughMemory, PromptTooLong
 from engine.events import FinishReason
 from engine.kernels.compile import compile_kernels
-from engine.kernels.dot import available_variants
+from engine.kernels.dot import TILE, available_variants
+from engine.lookup import Guesser
 from engine.memory import available_memory, format_bytes
 from engine.model import Limits, Model, Segment, working_bytes
 from engine.modelfile import ModelFile
@@ -44,7 +45,13 @@ class Engine:
     """Token ids in, token ids out. `generate` may be called from any thread."""
 
     def __init__(
-        self, file: ModelFile, tokenizer: Tokenizer, model: Model, cache: KVCache, kernels: str
+        self,
+        file: ModelFile,
+        tokenizer: Tokenizer,
+        model: Model,
+        cache: KVCache,
+        kernels: str,
+        speculates: bool,
     ) -> None:
         self.path: Path = file.path
         self.config: ModelConfig = file.config
@@ -54,8 +61,9 @@ class Engine:
         self.threads = model.threads
         self.context_length = model.limits.context - model.limits.virtual
         self._file, self._model, self._cache = file, model, cache
+        self._speculates = speculates
         limits = model.limits
-        chunk = limits.tokens - limits.sequences
+        chunk = limits.tokens - max(limits.sequences, TILE)
         self._scheduler = Scheduler(limits.sequences, chunk, cache.capacity, limits.context)
         self._reading_rate = 0.0
         self._inbox: list[Request] = []
@@ -87,7 +95,7 @@ class Engine:
         cache = KVCache(page_bytes(file.config, limits.kv_bytes), pages, root)
         seconds = time.monotonic() - started
         log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa, threads)
-        return cls(file, tokenizer, model, cache, isa)
+        return cls(file, tokenizer, model, cache, isa, options.speculation)
 
     def generate(
         self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None
@@ -109,7 +117,8 @@ class Engine:
             stop_ids |= self.tokenizer.stop_ids
         sampler = make_sampler(params, self.config.vocab_size)
         text = TextStream(self.tokenizer, params.stop)
-        request = Request(prompt, params, stop_ids, sampler, text, constraint)
+        guesser = Guesser(prompt) if self._speculates else None
+        request = Request(prompt, params, stop_ids, sampler, text, constraint, guesser)
         request.handle.on_cancel(self._wake)
         with self._changed:
             if self._closed:
@@ -172,15 +181,18 @@ class Engine:
         segments = []
         for share in shares:
             prefix = share.request.prefix
-            self._cache.grow(prefix, len(prefix.tokens) + len(share.tokens))
-            segments.append(Segment(prefix, share.tokens, share.reaches_end, share.many))
-        ends = [share for share in shares if share.reaches_end]
+            tokens = [*share.tokens, *share.guesses]
+            self._cache.grow(prefix, len(prefix.tokens) + len(tokens))
+            segments.append(Segment(prefix, tokens, share.wants_logits, share.many))
         reading = [share for share in shares if share.request.reading]
         started = time.monotonic()
         logits = self._model.step(segments)
         self._account(reading, time.monotonic() - started)
-        for share, row in zip(ends, logits, strict=True):
-            self._choose(share.request, row)
+        first = 0
+        for share in shares:
+            rows = logits[first : first + share.wants_logits]
+            first += len(rows)
+            self._choose(share, rows)
 
     def _account(self, reading: list[Share], seconds: float) -> None:
         """Learn the speed of reading and tell those who wait for it."""
@@ -194,16 +206,26 @@ class Engine:
             share.request.prefill_seconds += seconds
             share.request.report_progress(self._reading_rate)
 
-    def _choose(self, request: Request, logits: np.ndarray) -> None:
-        if request.handle.cancelled:
-            return  # the next `_collect` ends it
-        try:
-            token = request.choose(logits, self.context_length)
-        except EngineError as error:
-            self._end(request, sound=False)
-            request.finish(FinishReason.ERROR, error=error)
-            return
-        if request.accept(token, self.context_length):
+    def _choose(self, share: Share, logits: np.ndarray) -> None:
+        """Take a token for each row, as long as it is the one that the next row's guess was."""
+        request, right, ended = share.request, 0, False
+        known = len(request.prefix.tokens) - len(share.guesses)
+        for row in logits:
+            if request.handle.cancelled:
+                break  # the next `_collect` ends it
+            try:
+                token = request.choose(row, self.context_length)
+            except EngineError as error:
+                self._end(request, sound=False)
+                request.finish(FinishReason.ERROR, error=error)
+                return
+            ended = request.accept(token, self.context_length)
+            if ended or right == len(share.guesses) or token != share.guesses[right]:
+                break
+            right += 1
+        request.prefix.cut(known + right)
+        request.judge(len(share.guesses), right)
+        if ended:
             self._end(request)
 
     def _end(self, request: Request, *, sound: bool = True) -> None:
@@ -230,7 +252,8 @@ def _limits(file: ModelFile, options: EngineOptions) -> Limits:
     if context > own:
         rule = f"at most the model's own {own}"
         raise BadSetting(name="context_length", value=context, rule=rule)
-    tokens, virtual = options.prefill_chunk + options.max_sequences, virtual_tokens(file)
+    tokens = options.prefill_chunk + max(options.max_sequences, TILE)  # answers, with guesses
+    virtual = virtual_tokens(file)
     sequences, kv_bytes = options.max_sequences, _KV_BYTES[options.kv_type]
     return Limits(tokens, sequences, context + virtual, kv_bytes, virtual)
 

@@ -27,13 +27,13 @@ Floats = npt.NDArray[np.float32]
 class Segment:
     """The tokens of one sequence in a step: they follow the `prefix.places` it has cached.
 
-    `prefix.pages` must have room for them. `wants_logits`: of its last token. `many`: read them
-    by tiles, on a processor that has them; such segments come last in a step.
+    `prefix.pages` must have room for them. `wants_logits`: of so many of its last tokens. `many`:
+    read them by tiles, on a processor that has them; such segments come last in a step.
     """
 
     prefix: Prefix
     tokens: Sequence[int]
-    wants_logits: bool
+    wants_logits: int
     many: bool = False
 
 
@@ -46,6 +46,11 @@ class Limits:
     context: int
     kv_bytes: int
     virtual: int = 0  # the first of `context`: see engine.tuning
+
+    @property
+    def outputs(self) -> int:
+        """Most tokens of a step that want logits: one a sequence, and a tile of guesses."""
+        return _padded(self.sequences + TILE)
 
 
 class Model:
@@ -67,7 +72,7 @@ class Model:
         self._team = _Team(Isa(isa), control, threads, model, self._memory.buffers, self._batch)
 
     def step(self, segments: Sequence[Segment]) -> Floats:
-        """Run the segments' tokens; logits [segments that want them, vocab], valid until the next.
+        """Run the segments' tokens; logits [tokens that want them, vocab], valid until the next.
 
         Afterwards the tokens' keys and values are in the prefixes' pages and their tokens listed.
         """
@@ -113,9 +118,9 @@ class Model:
             if not (segment.many and self._has_tiles):
                 assert few == token - count, "segments to be read by tiles come last"
                 few = token
-            if segment.wants_logits:
-                batch.outputs[outputs] = token - 1
-                outputs += 1
+            wanted = segment.wants_logits
+            batch.outputs[outputs : outputs + wanted] = np.arange(token - wanted, token)
+            outputs += wanted
         batch.counts[:] = (token, units, outputs, few)
 
 
@@ -124,7 +129,7 @@ def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     tokens, context = _padded(limits.tokens), pages_for(limits.context)
     row = sum(_row_widths(config))
     scratch = threads * (_room_bytes(config, tokens) + attention.score_bytes(context))
-    logits = _padded(limits.sequences) * _padded(config.vocab_size, 16)
+    logits = limits.outputs * _padded(config.vocab_size, 16)
     rotary = limits.context * config.rotary_dim
     return 4 * (2 * tokens * row + logits + rotary) + scratch
 
@@ -179,7 +184,7 @@ class _Memory:
 
     def __init__(self, config: ModelConfig, limits: Limits, threads: int) -> None:
         self._kept: list[npt.NDArray[np.uint8]] = []
-        tokens, rows = _padded(limits.tokens), _padded(limits.sequences)
+        tokens, rows = _padded(limits.tokens), limits.outputs
         hidden, ffn, attended = config.hidden, config.ffn, config.heads * config.head_dim
         vocab = _padded(config.vocab_size, 16)
         qkv = config.head_dim * (config.heads + 2 * config.kv_heads)
@@ -197,7 +202,7 @@ class _Memory:
             attended=self._vectors(tokens, attended),
             inner=self._vectors(tokens, ffn),
             last=self._vectors(rows, hidden),
-            rooms=np.array([self._thread(config, limits, tokens) for _ in range(threads)], np.int64),
+            rooms=np.array([self._thread(config, limits) for _ in range(threads)], np.int64),
         )
 
     def _room(self, size: int) -> int:
@@ -222,7 +227,7 @@ class _Memory:
             k=k,
         )
 
-    def _thread(self, config: ModelConfig, limits: Limits, tokens: int) -> list[int]:
+    def _thread(self, config: ModelConfig, limits: Limits) -> list[int]:
         """Scratch of `product`: a panel's bytes, its scales and its minima (a pair per 16 k), the
         tiles' configuration, a group's tiles and its sums; then of `attend`.
         """
@@ -231,7 +236,7 @@ class _Memory:
         panel = [self._room(size) for size in (16 * columns, scales, scales)]
         tiles = configuration()
         self._kept.append(tiles)
-        group = [self._room(size) for size in (ROOM_WEIGHTS, sums_bytes(tokens))]
+        group = [self._room(size) for size in (ROOM_WEIGHTS, sums_bytes(limits.tokens))]
         scores = self._room(attention.score_bytes(pages_for(limits.context)))
         return [*panel, tiles.ctypes.data, *group, scores]
 
@@ -247,7 +252,7 @@ def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
         positions=table(limits.tokens),
         pages=table(limits.sequences, pages_for(limits.context)),
         units=table(units, attention.UNIT_FIELDS),
-        outputs=table(limits.sequences),
+        outputs=table(limits.outputs),
     )
 
 

@@ -18,6 +18,7 @@ from engine.events import (
     PromptProgress,
     Token,
 )
+from engine.lookup import Guesser
 from engine.sampling import Logits, Sampler
 from engine.textstream import TextStream
 
@@ -76,6 +77,7 @@ class Request:
     sampler: Sampler
     text: TextStream
     constraint: Constraint | None = None
+    guesser: Guesser | None = None
     handle: Generation = field(default_factory=Generation)
     prefix: Prefix = field(default_factory=Prefix)
     output: list[int] = field(default_factory=list)
@@ -95,8 +97,10 @@ class Request:
 
     @property
     def is_long(self) -> bool:
-        """Whether there is much to read; the same for every part of the prompt."""
-        return len(self.prompt) - self.cached >= _LONG
+        """Whether to read the prompt as a long one. By its length alone: what is known of it
+        already must not change how the rest is computed, nor so the answer.
+        """
+        return len(self.prompt) >= _LONG
 
     @property
     def reading(self) -> bool:
@@ -111,6 +115,16 @@ class Request:
         done, total = len(self.prefix.tokens), len(self.prompt)
         left = (total - done) / tokens_per_second if tokens_per_second > 0 else None
         self.handle.emit(PromptProgress(done, total, left))
+
+    def guess(self, most: int, context: int) -> Sequence[int]:
+        """Tokens that may follow the newest, fewer than the answer may still have."""
+        if self.guesser is None or self.reading:
+            return ()
+        return self.guesser.guess(min(most, self._length_limit(context) - len(self.output) - 1))
+
+    def judge(self, guessed: int, right: int) -> None:
+        if self.guesser is not None and guessed > 0:
+            self.guesser.judge(guessed, right)
 
     def choose(self, logits: Logits, context: int) -> int:
         """The next token. What may not come goes first, so that no filter can leave only that."""
@@ -128,6 +142,8 @@ class Request:
             self.finish(FinishReason.STOP, stop_id=token)
             return True
         self.output.append(token)
+        if self.guesser is not None:
+            self.guesser.extend((token,))
         self.handle.emit(Token(token, self.text.feed(token)))
         if self.text.stopped:
             self.finish(FinishReason.STOP)

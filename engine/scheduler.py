@@ -1,6 +1,7 @@
 """Who takes part in the next step, and with how many tokens. Pure decisions, no threads.
 
-Every running request that has read its prompt gets its one token in each step. What room is left
+Every running request that has read its prompt gets its one token in each step, and guesses of the
+next as far as one tile of the kernels has room for them. What room is left
 goes to the oldest request that is still reading, in pieces small enough that the others' next
 token is not late.
 """
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.cache import pages_for
+from engine.kernels.dot import TILE
 from engine.request import Request
 
 PATIENCE = 0.25  # seconds by which reading may delay the tokens of running answers
@@ -18,15 +20,18 @@ _LEAST_PIECE = 8
 
 @dataclass(frozen=True)
 class Share:
-    """A request's part of a step: so many of its pending tokens."""
+    """A request's part of a step: so many of its pending tokens, and guesses of what follows."""
 
     request: Request
     tokens: Sequence[int]
+    guesses: Sequence[int] = ()
 
     @property
-    def reaches_end(self) -> bool:
-        """Whether the last token's logits choose a new one."""
-        return len(self.tokens) == len(self.request.pending)
+    def wants_logits(self) -> int:
+        """How many of the last tokens choose new ones."""
+        if len(self.tokens) < len(self.request.pending):
+            return 0
+        return 1 + len(self.guesses)
 
     @property
     def many(self) -> bool:
@@ -61,7 +66,11 @@ class Scheduler:
     def plan(self, reading_rate: float) -> list[Share]:
         """The next step's shares; `reading_rate` is the measured speed of reading, tokens/s."""
         answering = [request for request in self.running if not request.reading]
-        shares = [Share(request, request.pending) for request in answering]
+        most = max(0, TILE - len(answering)) // max(1, len(answering))
+        shares = [
+            Share(request, request.pending, request.guess(most, self._context))
+            for request in answering
+        ]
         room = self._prefill_chunk
         if answering:
             room = min(room, max(_LEAST_PIECE, int(reading_rate * PATIENCE)))

@@ -42,8 +42,9 @@ Buffers = namedtuple(
     "Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms"
 )
 
-# counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles]; segments, positions: int64 per token; pages: int64
-# [segment][page]; units: see attention; outputs: int64, the tokens that want logits.
+# counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles]; segments,
+# positions: int64 per token; pages: int64 [segment][page]; units: see attention; outputs: int64,
+# the tokens that want logits.
 Batch = namedtuple("Batch", "counts segments positions pages units outputs")
 TOKENS, UNITS, OUTPUTS, FEW = range(4)
 

@@ -13,6 +13,7 @@ from numba import njit
 from numba.extending import overload
 
 from engine.kernels.dot import AMX, BYTES, NIBBLES, NIBBLES_AND_BIT, NIBBLES_AND_PAIR
+from engine.kernels.elementwise import silu, swiglu
 from engine.kernels.formats import (
     CHUNK,
     Q4_0,
@@ -32,7 +33,6 @@ from engine.kernels.formats import (
     outer_k,
     outer_q6,
 )
-from engine.kernels.elementwise import silu, swiglu
 from engine.kernels.linear import (
     ADDRESS,
     BIAS,
@@ -284,7 +284,7 @@ def _product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) 
 def gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any) -> None:
     """v = silu(w[0] @ x) * (w[1] @ x) for all tokens, ready for the next product.
 
-    Takes four phases, and ends with a barrier. `scratch` = (gate, up, row bytes) of float32 [token][row].
+    Takes four phases, and ends with a barrier. `scratch` = (gate, up, bytes per token), float32.
     """
     raise NotImplementedError  # compiled code only
 
@@ -300,9 +300,7 @@ def _gated_by_vectors(
 
 
 @overload(gated)
-def _gated(
-    isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any
-) -> Any:
+def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any) -> Any:
     assert isinstance(isa, IsaType)
     has_tiles = isa.variant == AMX
 

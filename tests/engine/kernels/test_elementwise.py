@@ -128,7 +128,7 @@ def test_a_bfloat16_keeps_what_is_not_a_number(bad: float) -> None:
     vectors.values[0, 5] = bad
     prepare_tokens(solo(), vectors.vectors, (0, 1))
     row = naive.tiles_of(vectors.wide, 1, 32)[0]
-    assert np.array_equal(row[5:6], np.float32([bad]), equal_nan=True)
+    assert np.array_equal(row[5:6], np.array([bad], np.float32), equal_nan=True)
     assert (np.delete(row, 5) == 1).all()
 
 

@@ -43,9 +43,9 @@ def prepare(what: Launch, policy: Policy, slot: Slot | None) -> Prepared:
     arguments = memory_file("\0".join(flags).encode())
     return Prepared(
         outer=[use.program, "--args", str(arguments), "--"],
-        work=WORK,
+        work=WORK if policy.paths else what.work,
         tmp=TMP,
-        stage=STAGE,
+        stage=STAGE if policy.paths else "",
         fds=[arguments, *opened],
     )
 

@@ -34,9 +34,9 @@ def prepare(what: Launch, policy: Policy, slot: Slot | None) -> Prepared:
     script = memory_file(_SCRIPT.read_bytes())
     return Prepared(
         outer=_command(what.python, script, spec),
-        work=WORK,
+        work=WORK if policy.paths else what.work,
         tmp=TMP,
-        stage=STAGE,
+        stage=STAGE if policy.paths else "",
         fds=[spec, script],
         clean=lambda: Path(root).rmdir(),
     )

@@ -184,7 +184,10 @@ class _Start:
         shared = self.level is Level.LANDLOCK_SHARED
         old = shared and not landlock.keeps_signals_inside(landlock.abi())
         program = seccomp.program(
-            platform.machine(), shared_uid=shared, signals_to=pid if old else None
+            platform.machine(),
+            own_tree=not self.prepared.guarded,
+            shared_uid=shared,
+            signals_to=pid if old else None,
         )
         return base64.b64encode(program).decode()
 

@@ -54,9 +54,16 @@ MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, k
 
 
-def program(machine: str, *, shared_uid: bool = False, signals_to: int | None = None) -> bytes:
+def program(
+    machine: str,
+    *,
+    own_tree: bool = True,
+    shared_uid: bool = False,
+    signals_to: int | None = None,
+) -> bytes:
     """The filter for `machine` as an array of struct sock_filter.
 
+    Without an `own_tree` of mounts no attributes are set, even of files that are open to all;
     `shared_uid` adds the rules for code that runs as the app's own user; with `signals_to` it can
     signal only this process (where Landlock is too old to keep signals inside).
     """
@@ -71,9 +78,10 @@ def program(machine: str, *, shared_uid: bool = False, signals_to: int | None = 
     ]
     code += _answer(SOCKETS, errno.EOPNOTSUPP, which)
     code += _answer(REFUSED, errno.EPERM, which)
+    if not own_tree:
+        code += _answer(ATTRIBUTES, errno.EOPNOTSUPP, which)
     if shared_uid:
         code += _answer(METADATA, 0, which)  # pretends: libraries set times and modes in passing
-        code += _answer(ATTRIBUTES, errno.EOPNOTSUPP, which)
         code += _answer(SHARED_REFUSED, errno.EPERM, which)
     if signals_to is not None:
         code += _answer(SIGNALS_REFUSED, errno.EPERM, which)

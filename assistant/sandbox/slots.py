@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import SandboxFailed
+from assistant.sandbox import cgroups
 from assistant.sandbox.processes import of_user
 from assistant.sandbox.stage import kill_user
 
@@ -70,7 +71,7 @@ def take() -> Slot:
 
 
 def sweep() -> int:
-    """End what a dead app left behind; how many slots were not empty."""
+    """End what a dead app left behind, and remove its cgroups; how many slots were not empty."""
     swept = 0
     for uid in UIDS if os.geteuid() == 0 and LOCKS.exists() else ():
         lock = os.open(LOCKS / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,6 +79,7 @@ def sweep() -> int:
             Slot(uid, lock).empty()
             swept += 1
         os.close(lock)
+    cgroups.sweep()
     return swept
 
 

@@ -264,8 +264,7 @@ def read_plan(descriptor: int) -> dict[str, Any]:
         text = file.read()
     if not text:
         sys.exit(1)  # the launcher is gone
-    plan: dict[str, Any] = json.loads(text)
-    return plan
+    return dict(json.loads(text))
 
 
 def run_program(plan_fd: int, status_fd: int) -> None:

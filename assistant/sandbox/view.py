@@ -39,10 +39,11 @@ class Step:
 def steps(what: Launch, policy: Policy, uid: int, *, proc: bool = True) -> list[Step]:
     """Everything to do, parents first; `uid` is who the session is inside."""
     if not policy.paths:
-        return [Step("bind", "/", "/"), *_devices(what, policy), *_stage()]
+        return [Step("bind", "/", "/"), *_devices(what, policy)]
     found = [*_system(), *_data(uid), *_proc(policy, proc=proc), *_devices(what, policy)]
     found.append(Step("tmpfs", str(TMP), size=what.limits.tmp, mode=0o1777))
-    found += _read_only([*folders_of(what.python), *what.readable], found)
+    kind = "ro" if policy.read_only else "bind"
+    found += _shown([*folders_of(what.python), *what.readable], found, kind)
     found += [*_parents([str(WORK)]), *_stage(), Step("bind", str(WORK), str(what.work))]
     if policy.read_only:
         found += [Step("seal", "/proc")] * proc + [Step("seal", "/")]
@@ -98,7 +99,7 @@ def _devices(what: Launch, policy: Policy) -> Iterator[Step]:
         yield Step("seal", "/dev")
 
 
-def _read_only(paths: Iterable[Path], before: list[Step]) -> list[Step]:
+def _shown(paths: Iterable[Path], before: list[Step], kind: str) -> list[Step]:
     """Those that are not there already, below something that is."""
     shown = [Path(step.target) for step in before if step.kind == "ro"]
     found: list[Step] = []
@@ -106,7 +107,7 @@ def _read_only(paths: Iterable[Path], before: list[Step]) -> list[Step]:
         if any(path.is_relative_to(seen) for seen in shown):
             continue
         shown.append(path)
-        found += [*_parents([str(path)]), Step("ro", str(path), str(path))]
+        found += [*_parents([str(path)]), Step(kind, str(path), str(path))]
     return found
 
 

@@ -131,5 +131,9 @@ def available_memory() -> int:
 
 
 def free_disk(path: Path) -> int:
-    known = os.statvfs(path)
+    """Plenty for a folder that somebody has just deleted."""
+    try:
+        known = os.statvfs(path)
+    except OSError:
+        return 1 << 62
     return known.f_bavail * known.f_frsize

@@ -9,6 +9,6 @@ session, in three places:
 
 Both sides of the supervisor share channel.py, wire.py and settings.py. A file imports only from
 those before it: level, limits, settings, channel, plaintext, images, charts, messages, wire, zmtp,
-kernel, worker, supervisor; and in the app: environment, client, files, notebook, session, sessions,
-commands. Whatever comes out of a jail is hostile.
+place, kernel, worker, supervisor; and in the app: environment, client, files, notebook, session,
+sessions, commands. Whatever comes out of a jail is hostile.
 """

@@ -5,26 +5,20 @@ descriptors. So nobody else can connect, and the jail needs no folder for them a
 """
 
 import contextlib
-import json
 import selectors
-import shutil
-import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_client.session import Session
 
 from assistant.coderunner import CodeEnded
 from assistant.sandbox.launch import launch
-from assistant.sandbox.level import Level
-from assistant.sandbox.limits import Limits
 from assistant.sandbox.messages import Collector, KernelMessage, parse
+from assistant.sandbox.place import Place, sockets, what
 from assistant.sandbox.plaintext import line
-from assistant.sandbox.plan import FULL, Launch, Policy
 from assistant.sandbox.zmtp import Peer, ProtocolError
 
 MAX_MESSAGE = 32 << 20
@@ -34,7 +28,6 @@ GRACE = 3  # seconds between an interrupt and the end
 _STEP = 0.05
 _KILLED = (-9, 137)
 _INTERRUPTS = 0.5  # an interrupt between two instructions of the kernel's own may get lost
-SOURCE = Path(__file__).with_name("kernel_main.py")
 _WORDS = {
     "timeout": ("TimeLimit", "Stopped: it ran longer than {seconds:g} seconds."),
     "cancelled": ("Stopped", "Stopped on request."),
@@ -53,16 +46,6 @@ class RunEnd:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Place:
-    """What a kernel is started with."""
-
-    level: Level
-    python: Path
-    limits: Limits = field(default_factory=Limits)
-    policy: Policy = FULL
-
-
 class Kernel:
     def __init__(self, place: Place, work: Path, closing: threading.Event) -> None:
         """Launches it; raises SandboxFailed. The thread that does this has to outlive it.
@@ -73,9 +56,9 @@ class Kernel:
         self.told = threading.Event()  # that it did
         self.closing = closing
         self._session = Session(packer="json")  # the kernel has no key and checks none
-        listeners, ends = _sockets()
+        listeners, ends = sockets()
         try:
-            self.jailed = launch(place.level, _launch(place, work, listeners), place.policy)
+            self.jailed = launch(place.level, what(place, work, listeners), place.policy)
         except BaseException:
             for end in ends:
                 end.close()
@@ -268,52 +251,6 @@ class _Run:
         else:
             return
         self._killed_at = now + GRACE
-
-
-def _sockets() -> tuple[list[socket.socket], list[socket.socket]]:
-    """Two listening sockets, and for each the one connection that it will ever have."""
-    folder = tempfile.mkdtemp(prefix="kernel-sockets-")
-    listeners, ends = [], []
-    try:
-        for name in ("shell", "iopub"):
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(f"{folder}/{name}")
-            listener.listen(1)
-            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            end.connect(f"{folder}/{name}")
-            end.settimeout(START_SECONDS)
-            listeners.append(listener)
-            ends.append(end)
-    finally:
-        shutil.rmtree(folder)
-    return listeners, ends
-
-
-def _launch(place: Place, work: Path, listeners: list[socket.socket]) -> Launch:
-    shell, iopub = (listener.fileno() for listener in listeners)
-    options = {"shell": shell, "iopub": iopub}
-    source = SOURCE.read_text(encoding="utf-8")
-    return Launch(
-        argv=[str(place.python), "-I", "-B", "-c", source, json.dumps(options)],
-        work=work,
-        python=place.python,
-        pass_fds=[shell, iopub],
-        limits=place.limits,
-        environment=_environment(place.python),
-    )
-
-
-def _environment(python: Path) -> dict[str, str]:
-    threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MALLOC_ARENA_MAX"), "2")
-    folders = {"TMPDIR": "/tmp", "MPLCONFIGDIR": "/tmp/mpl", "IPYTHONDIR": "/tmp/ipython"}  # noqa: S108
-    return {
-        "PATH": f"{python.parent}:/usr/bin:/bin",
-        "HOME": "/mnt/data",
-        "LANG": "C.UTF-8",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        **folders,
-        **threads,
-    }
 
 
 def _variables(value: object) -> list[dict[str, str]]:

@@ -20,8 +20,9 @@ from assistant.errors import SandboxRefused
 from assistant.outputs import Output
 from assistant.sandbox.channel import Channel
 from assistant.sandbox.jailed import Jailed
-from assistant.sandbox.kernel import Place, RunEnd
+from assistant.sandbox.kernel import RunEnd
 from assistant.sandbox.level import Level
+from assistant.sandbox.place import Place
 from assistant.sandbox.plan import Policy
 from assistant.sandbox.probe import (
     MINIMUM,

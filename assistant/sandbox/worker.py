@@ -17,8 +17,9 @@ from pathlib import Path
 from assistant.errors import AssistantError
 from assistant.outputs import Output
 from assistant.sandbox.jailed import Jailed
-from assistant.sandbox.kernel import Kernel, KernelDied, Place, RunEnd
+from assistant.sandbox.kernel import Kernel, KernelDied, RunEnd
 from assistant.sandbox.messages import Collector
+from assistant.sandbox.place import Place
 from assistant.sandbox.watchdog import Over, Watchdog
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ Inside, a file imports only from those before it:
 errors, literals, calls, toolspec, outputs, toolsource, pictures, coderunner, marked,
 foreign_schema, approval, toolchoice, settings, messages, events, texts, markdown, statistics,
 parse, callform, formats, grammar_reading, grammar_numbers, grammar_values, grammar_schema,
-grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, execute,
-turn, items, jobs, conversation, loading, manual, toolcost, fields, toolprocess, toolresults,
-toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content, mcp_offer,
-mcp_link, mcp_client, assistant, narration, state, sandbox, server, terminal, upload,
-toolcommands, mcp_server, cli.
+grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, codestep,
+execute, turn, items, jobs, cells, conversation, loading, manual, toolcost, fields, toolprocess,
+toolresults, toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content,
+mcp_offer, mcp_link, mcp_client, sandbox, cellbook, workbench, assistant, narration, state, server,
+terminal, upload, toolcommands, mcp_server, cli.
 """
 
 from assistant.approval import (

@@ -2,14 +2,18 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from assistant.approval import Permission, default_permission
+from assistant.cellbook import cells_of, messages_of
+from assistant.cells import CellRun, changed, code_steps, new_cell, uploads_note, with_runs
 from assistant.conversation import Conversation
 from assistant.errors import (
     EmptyQuestion,
     ModelNotReady,
+    NoCode,
     NothingToRepeat,
     UnknownConversation,
 )
@@ -17,16 +21,18 @@ from assistant.execute import Means
 from assistant.jobs import Job
 from assistant.loading import ModelLoader, ModelState, Ready
 from assistant.manual import ManualTools
-from assistant.messages import Message, Role
+from assistant.messages import CallStep, Message, Role
 from assistant.round import Model
+from assistant.sandbox.notebook import export_notebook, import_notebook
 from assistant.settings import Mode
 from assistant.toolbox import Toolbox
 from assistant.toolcatalog import Examples
-from assistant.toolchoice import ToolChoice
+from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolcost import tool_costs
 from assistant.toolsource import ToolInfo, Trouble
 from assistant.turn import Turn
 from assistant.window import split_turns
+from assistant.workbench import Unusable, Workbench
 
 MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones are forgotten
 
@@ -34,9 +40,15 @@ MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones ar
 class Assistant:
     """What pages, the API and the command line ask for answers."""
 
-    def __init__(self, model: ModelLoader, tools: Toolbox | None = None) -> None:
+    def __init__(
+        self,
+        model: ModelLoader,
+        tools: Toolbox | None = None,
+        workbench: Workbench | None = None,
+    ) -> None:
         self._model = model
         self._tools = tools or Toolbox(())
+        self.workbench = workbench or Workbench(model.home)
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -55,6 +67,7 @@ class Assistant:
     def close(self) -> None:
         self._model.close()
         self._tools.close()
+        self.workbench.close()
 
     # Tools
 
@@ -95,8 +108,11 @@ class Assistant:
     def _means(self, conversation: Conversation) -> Means:
         """What the model may use in the turn that begins."""
         settings = conversation.settings
-        if not settings.tools_on:
-            return Means()
+        code = self.workbench.session(conversation.id) if settings.code_on else None
+        choice = self._choice(conversation)
+        # Who wants no tools still wants code to be run.
+        if not settings.tools_on or (code and choice.mode is ChoiceMode.NONE):
+            return Means(code=code)
 
         def permission(tool: ToolInfo) -> Permission:
             # Asked anew for every call: a person may change it while the turn runs.
@@ -106,10 +122,11 @@ class Assistant:
         return Means(
             tools=self._offered(conversation),
             source=self._tools,
+            code=code,
             manual=frozenset(spec.name for spec in settings.manual_tools),
             folder=self._model.home() / "conversations" / conversation.id,
             permission=permission,
-            choice=self._choice(conversation),
+            choice=choice,
             constrain=settings.constrain_calls,
         )
 
@@ -139,8 +156,10 @@ class Assistant:
         if not question:
             raise EmptyQuestion()
         with conversation.lock:
-            kept = (*conversation.messages, Message(Role.USER, question))
-            return self._answer(conversation, kept)
+            said = Message(Role.USER, question + uploads_note(conversation.uploaded))
+            job = self._answer(conversation, (*conversation.messages, said))
+            conversation.uploaded = ()
+            return job
 
     def regenerate(self, conversation_id: str) -> Job:
         """Writes the last answer anew, from its question on."""
@@ -175,17 +194,95 @@ class Assistant:
         if not isinstance(state, Ready):
             raise ModelNotReady()
         settings = conversation.settings
+        if settings.code_on:
+            self._check_workbench()
         prompt = kept if cut is None else (*kept, cut)
-        if settings.system_prompt:
-            prompt = (Message(Role.SYSTEM, settings.system_prompt), *prompt)
+        taught = state.format.code_prompt if settings.code_on else ""
+        system_prompt = "\n".join(filter(None, (taught, settings.system_prompt)))
+        if system_prompt:
+            prompt = (Message(Role.SYSTEM, system_prompt), *prompt)
         model = Model(state.engine, state.format, settings.sampling(state.format.stop_ids))
         job = Job(Turn(model, prompt, self._means(conversation)), conversation.commit)
         conversation.begin(kept, job)
         job.start()
         return job
 
+    # Code
+
+    def upload(self, conversation_id: str, name: str, data: bytes | BinaryIO) -> str:
+        """Stores a file where the code finds it; the model learns of it with the next question."""
+        conversation = self.conversation(conversation_id)
+        stored = self.workbench.session(conversation_id).upload(name, data)
+        with conversation.lock:
+            others = [each for each in conversation.uploaded if each != stored]
+            conversation.uploaded = (*others, stored)
+        return stored
+
+    def run_cell(self, conversation_id: str, code: str) -> Job:
+        """Runs a cell of the person's, which joins the conversation."""
+        if not code.strip():
+            raise NoCode()
+        return self._run_cells(conversation_id, lambda _: [new_cell(code)])
+
+    def run_again(self, conversation_id: str, step_id: str, code: str) -> Job:
+        """Runs a cell that was run before, perhaps with other code, and puts it in its place."""
+        if not code.strip():
+            raise NoCode()
+
+        def chosen(steps: list[CallStep]) -> list[CallStep]:
+            return [changed(step, code) for step in steps if step.id == step_id]
+
+        return self._run_cells(conversation_id, chosen)
+
+    def run_all(self, conversation_id: str) -> Job:
+        """Starts the Python afresh and runs every cell, up to the first that fails."""
+        restart = self.workbench.session(conversation_id).restart
+        return self._run_cells(conversation_id, lambda steps: steps, restart)
+
+    def export_notebook(self, conversation_id: str) -> bytes:
+        return export_notebook(cells_of(self.conversation(conversation_id).messages))
+
+    def import_notebook(self, conversation_id: str, data: bytes) -> None:
+        """Appends a notebook's cells to the conversation, with the outputs that they have in it."""
+        conversation = self.conversation(conversation_id)
+        messages = messages_of(import_notebook(data))
+        with conversation.lock:
+            conversation.check_idle()
+            conversation.append(messages)
+
+    def _check_workbench(self) -> None:
+        """Refuses where no code can be run."""
+        state = self.workbench.state
+        if isinstance(state, Unusable):
+            raise state.error
+
+    def _run_cells(
+        self,
+        conversation_id: str,
+        choose: Callable[[list[CallStep]], list[CallStep]],
+        prepare: Callable[[], None] = lambda: None,
+    ) -> Job:
+        conversation = self.conversation(conversation_id)
+        self._check_workbench()
+        with conversation.lock:
+            conversation.check_idle()
+            kept = conversation.messages
+            steps = choose(code_steps(kept))
+            if not steps:
+                raise NoCode()
+            work = CellRun(self.workbench.session(conversation_id), steps, prepare)
+
+            def commit(job: Job, _: tuple[Message, ...]) -> None:
+                conversation.revise(job, with_runs(kept, work.done))
+
+            job = Job(work, commit)
+            conversation.begin(kept, job)
+            job.start()
+            return job
+
     def _forget_oldest(self) -> None:
         surplus = len(self._conversations) - MAX_CONVERSATIONS
         idle = [each.id for each in self._conversations.values() if each.job is None]
         for oldest in idle[: max(surplus, 0)]:
             del self._conversations[oldest]
+            self.workbench.discard(oldest)

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+from collections.abc import Sequence
 
 from assistant.errors import AnswerRunning
 from assistant.jobs import Job
@@ -21,7 +22,8 @@ class Conversation:
         self.id = secrets.token_urlsafe(16)  # whoever knows it may read, so it cannot be guessed
         self.lock = threading.RLock()
         self.messages: tuple[Message, ...] = ()
-        self.settings = ChatSettings(tools_on=mode is Mode.TOOLS)
+        self.settings = ChatSettings(tools_on=mode is Mode.TOOLS, code_on=mode is Mode.INTERPRETER)
+        self.uploaded: tuple[str, ...] = ()  # files that the model has not been told of
         self.job: Job | None = None
         self.revision = 0
 
@@ -41,10 +43,23 @@ class Conversation:
                 self.messages, self.job = (*self.messages, *answer), None
                 self.revision += 1
 
+    def revise(self, job: Job, messages: tuple[Message, ...]) -> None:
+        """Ends a job that wrote no answer, but changed what was said."""
+        with self.lock:
+            if self.job is job:
+                self.messages, self.job = messages, None
+                self.revision += 1
+
+    def append(self, messages: Sequence[Message]) -> None:
+        with self.lock:
+            self.messages = (*self.messages, *messages)
+            self.revision += 1
+
     def clear(self) -> None:
         with self.lock:
             job, self.job = self.job, None
             self.messages = ()
+            self.uploaded = ()
             self.revision += 1
         if job is not None:
             job.cancel()

@@ -9,6 +9,7 @@ AssistantError
 ├── AnswerRunning         the conversation is still being answered
 ├── NothingToRepeat       no answer to regenerate or to continue
 ├── EmptyQuestion         nothing but blanks was asked
+├── NoCode                no code to be run
 ├── NothingAsked          an answer to a question that no turn waits with
 ├── BadArguments          a person's arguments that the tool cannot take
 ├── NoToken               an upload without anybody's token
@@ -81,6 +82,10 @@ class NothingToRepeat(AssistantError):
 
 class EmptyQuestion(AssistantError):
     template = "The question is empty. Type something first."
+
+
+class NoCode(AssistantError):
+    template = "There is no code to run."
 
 
 class NothingAsked(AssistantError):

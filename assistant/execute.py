@@ -24,6 +24,7 @@ from assistant.approval import (
 )
 from assistant.calls import Call, CallError, CodeCall, ToolCall
 from assistant.coderunner import CodeRunner
+from assistant.codestep import run_code, stopped_text
 from assistant.events import (
     ApprovalAsked,
     CallFinished,
@@ -38,8 +39,7 @@ from assistant.outputs import ErrorOutput, Output, TextOutput, observation, shor
 from assistant.toolchoice import ToolChoice
 from assistant.toolsource import ToolInfo, ToolSource
 
-CODE_LIMIT = 4000  # characters that the model reads of what its code gave
-REMINDER = 500  # and of an answer that it is given once more
+REMINDER = 500  # characters of an answer that it is given once more
 FAILED_RUNS = 2  # a call that failed may be tried again; any other is run once
 
 Report = Callable[[Event], None]
@@ -124,8 +124,8 @@ class Executor:
         match step.call:
             case CallError() as error:
                 return step, _refused(f"{error.observation} {self._offered()}")
-            case CodeCall(code):
-                return step, self._run_code(step, code, report)
+            case CodeCall():
+                return self._run_code(step, report)
             case ToolCall(name) as call:
                 tool = self._tools.get(name)
                 if tool is None:
@@ -192,19 +192,11 @@ class Executor:
         text = text if text.startswith("Error") else f"Error: {text}"
         return _Outcome(CallState.FAILED, result.outputs, text)
 
-    def _run_code(self, step: CallStep, code: str, report: Report) -> _Outcome:
+    def _run_code(self, step: CallStep, report: Report) -> tuple[CallStep, _Outcome]:
         if self.means.code is None:
-            return _refused(f"Error: Code cannot be run here. {self._offered()}")
-
-        def listen(outputs: Sequence[Output]) -> None:
-            report(CallProgress(replace(step, outputs=tuple(outputs))))
-
-        result = self.means.code.run(code, self.cancelled, listen)
-        if result.ended == "cancelled":
-            return _stopped(result.outputs)
-        state = CallState.DONE if result.ended == "ok" else CallState.FAILED
-        text = observation(result.outputs, CODE_LIMIT)
-        return _Outcome(state, result.outputs, text or "The code ran and printed nothing.")
+            return step, _refused(f"Error: Code cannot be run here. {self._offered()}")
+        step, text = run_code(step, self.means.code, self.cancelled, report)
+        return step, _Outcome(step.state, step.outputs, text)
 
     def _repeated(self, answered: _Answered) -> _Outcome:
         self.n_repeats += 1
@@ -245,9 +237,7 @@ def _declined(why: str) -> _Outcome:
 
 
 def _stopped(outputs: tuple[Output, ...] = ()) -> _Outcome:
-    text = observation(outputs, REMINDER)
-    note = "The person stopped this call before it ended."
-    return _Outcome(CallState.STOPPED, outputs, f"{text}\n{note}" if text else note)
+    return _Outcome(CallState.STOPPED, outputs, stopped_text(outputs))
 
 
 def _changed(arguments: Mapping[str, Value]) -> str:

@@ -8,13 +8,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from assistant.approval import Decision, Question
+from assistant.approval import Decision, Desk, Question
 from assistant.errors import AssistantError, InternalError
 from assistant.events import Event, Progress, TurnFinished
 from assistant.items import CallItem, Item, TextItem, items_of_events
 from assistant.messages import Ended, Message
-from assistant.turn import Turn
 from engine import EngineError
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,31 @@ class Snapshot:
         return last.question if isinstance(last, CallItem) else None
 
 
-class Job:
-    """Runs a turn in a thread of its own and keeps what it reports."""
+class Work(Protocol):
+    """What a job does: a turn, or a person's own code."""
 
-    def __init__(self, turn: Turn, commit: Callable[["Job", tuple[Message, ...]], None]) -> None:
-        self._turn = turn
+    desk: Desk
+    earlier_text: str  # that it carries on
+    dropped_turns: int
+
+    def run(self, report: Callable[[Event], None]) -> None:
+        """Reports every event, the end last."""
+        ...
+
+    def cancel(self) -> None: ...
+
+    def broken(self, error: EngineError | AssistantError) -> Ended: ...
+
+    def messages(self, ended: Ended) -> tuple[Message, ...]:
+        """What joins the conversation."""
+        ...
+
+
+class Job:
+    """Does its work in a thread of its own and keeps what that reports."""
+
+    def __init__(self, work: Work, commit: Callable[["Job", tuple[Message, ...]], None]) -> None:
+        self._work = work
         self._commit = commit
         self._events: list[Event] = []
         self._changed = threading.Condition()
@@ -55,11 +75,11 @@ class Job:
 
     def cancel(self) -> None:
         """Stops the engine, tool or code; what has been written stays."""
-        self._turn.cancel()
+        self._work.cancel()
 
     def decide(self, question_id: str, decision: Decision) -> None:
         """A person's answer to a question that the job waits with."""
-        self._turn.desk.answer(question_id, decision)
+        self._work.desk.answer(question_id, decision)
 
     def wait(self) -> None:
         with self._changed:
@@ -77,10 +97,10 @@ class Job:
             events = tuple(self._events)
         last = events[-1] if events else None
         return Snapshot(
-            items=items_of_events(self._turn.earlier_text, events),
+            items=items_of_events(self._work.earlier_text, events),
             progress=last if isinstance(last, Progress) else None,
             ended=last.ended if isinstance(last, TurnFinished) else None,
-            dropped_turns=self._turn.dropped_turns,
+            dropped_turns=self._work.dropped_turns,
         )
 
     def _wait_event(self, index: int) -> Event:
@@ -93,18 +113,18 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._turn.run(self._record)
+            self._work.run(self._record)
         except (EngineError, AssistantError) as error:
-            self._record(TurnFinished(self._turn.broken(error)))
+            self._record(TurnFinished(self._work.broken(error)))
         except Exception as error:  # the thread's edge: a reader must never wait for ever
             log.exception("A turn failed")
             failure = InternalError(kind=type(error).__name__)
-            self._record(TurnFinished(self._turn.broken(failure)))
+            self._record(TurnFinished(self._work.broken(failure)))
 
     def _record(self, event: Event) -> None:
         # The answer joins its conversation before any reader learns that it has ended.
         if isinstance(event, TurnFinished):
-            self._commit(self, self._turn.messages(event.ended))
+            self._commit(self, self._work.messages(event.ended))
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()

@@ -34,7 +34,10 @@ class CallStep:
     call: Call
     state: CallState
     outputs: tuple[Output, ...] = ()
-    edited: bool = False  # a person changed the arguments; `call` is what was run
+    edited: bool = False  # a person changed the arguments or code; `call` is what was run
+    seconds: float = 0.0  # of code: how long it ran
+    level: str = ""  # of code: how it was isolated
+    new_files: tuple[str, ...] = ()  # of code: what it wrote
 
 
 @dataclass(frozen=True)

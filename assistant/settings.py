@@ -15,6 +15,7 @@ class Mode(StrEnum):
 
     CHAT = "chat"
     TOOLS = "tools"
+    INTERPRETER = "interpreter"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class ChatSettings:
     permissions: Mapping[str, Permission] = field(default_factory=dict)  # by the tool's name
     constrain_calls: bool = True  # decode a call so that it cannot fail to be read
     manual_tools: tuple[ToolSpec, ...] = ()  # the person plays them
+    code_on: bool = False
 
     def __post_init__(self) -> None:
         self.sampling(frozenset())  # the engine's own checks are the rules

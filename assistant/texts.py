@@ -262,6 +262,7 @@ CHINESE_ERRORS: dict[str, str] = {
     "AnswerRunning": "回答还在生成。请先停止，或等它结束。",
     "NothingToRepeat": "这个对话里没有可以重新生成或继续的回答。",
     "EmptyQuestion": "问题是空的，请先输入内容。",
+    "NoCode": "没有可以运行的代码。",
     "NothingAsked": "这个问题已经回答过了，或者回答已被停止。",
     "BadArguments": "工具不接受这些参数：{reason}。",
     "NoToken": (

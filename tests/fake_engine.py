@@ -12,6 +12,7 @@ from typing import cast
 from assistant import Assistant, ModelLoader
 from assistant.toolbox import Toolbox
 from assistant.toolsource import ToolSource
+from assistant.workbench import Workbench
 from engine import (
     Constraint,
     DownloadProgress,
@@ -224,9 +225,14 @@ def loader_of(fake: FakeEngine, home: Path) -> ModelLoader:
     return ModelLoader(lambda: home, load=load, fetch=fetch)
 
 
-def assistant_on(fake: FakeEngine, home: Path, tools: ToolSource | None = None) -> Assistant:
+def assistant_on(
+    fake: FakeEngine,
+    home: Path,
+    tools: ToolSource | None = None,
+    workbench: Workbench | None = None,
+) -> Assistant:
     """An assistant whose model is ready."""
-    assistant = Assistant(loader_of(fake, home), Toolbox([tools] if tools else []))
+    assistant = Assistant(loader_of(fake, home), Toolbox([tools] if tools else []), workbench)
     assistant.open_model(None)
     state = assistant.model_state
     while type(state).__name__ not in ("Ready", "Failed"):

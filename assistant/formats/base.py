@@ -22,6 +22,7 @@ class ChatFormat(ABC):
 
     name: ClassVar[str]
     tokens: ClassVar[tuple[str, ...]]  # the tokenizer must have them all
+    code_prompt: ClassVar[str] = ""  # the system prompt where its Python is run
     stop_ids: frozenset[int]
 
     def __init__(self, tokenizer: Tokenizer, metadata: Mapping[str, object]) -> None:

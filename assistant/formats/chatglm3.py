@@ -10,7 +10,7 @@ from typing import ClassVar
 from assistant.callform import CallForm, CallSyntax, Spelling
 from assistant.calls import CALLEE
 from assistant.formats.base import ChatFormat, split_system
-from assistant.formats.chatglm3_parser import ChatGLM3Parser
+from assistant.formats.chatglm3_parser import INTERPRETER, ChatGLM3Parser
 from assistant.messages import Message, Role
 from assistant.parse import Offer, Parser
 from assistant.toolspec import ToolSpec, chatglm3_tool
@@ -20,13 +20,20 @@ from engine import Tokenizer
 PREAMBLE = (
     "Answer the following questions as best as you can. You have access to the following tools:"
 )
-# A first line that is a tool's name makes the message a call.
-NAME_LINE = r"\A\s*(?P<name>NAMES)[ \t\r]*\n"
+# The published prompt of its code interpreter.
+CODE_PROMPT = (
+    "你是一位智能AI助手，你叫ChatGLM，你连接着一台电脑，但请注意不能联网。"
+    "在使用Python解决任务时，你可以运行代码并得到结果，"
+    "如果运行结果有错误，你需要尽可能对代码进行改进。"
+    "你可以处理用户上传到电脑上的文件，文件默认存储路径是/mnt/data/。"
+)
+FIRST_LINE = r"\A[ \t\r]*"  # if that is a tool's name, the message is a call
 ROLE_TOKENS = tuple(f"<|{role.value}|>" for role in Role)
 
 
 class ChatGLM3(ChatFormat):
     name: ClassVar[str] = "ChatGLM3"
+    code_prompt: ClassVar[str] = CODE_PROMPT
     tokens: ClassVar[tuple[str, ...]] = ("[gMASK]", "sop", *ROLE_TOKENS)
 
     def __init__(self, tokenizer: Tokenizer, metadata: Mapping[str, object]) -> None:
@@ -67,11 +74,13 @@ class ChatGLM3(ChatFormat):
             markers={},
             end_ids=frozenset({self._roles[Role.OBSERVATION]}),
             several=False,
+            header=True,
+            beside=[INTERPRETER],
         )
 
     def _call_form(self, blank: str) -> CallForm:
         fence = f"\n{blank}```python\n{CALLEE}"
-        return CallForm(blank, fence, "\n```", Spelling.PYTHON, NAME_LINE)
+        return CallForm(blank, fence, "\n```", Spelling.PYTHON, FIRST_LINE, "\n")
 
     def describe(self, tools: Sequence[ToolSpec], system_prompt: str) -> str:
         """The system message with its tools, in the published form."""

@@ -31,20 +31,43 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-_B = rf"\s{{0,{BLANKS}}}"
-_NAMED = rf'\{{{_B}"name"{_B}:{_B}"(?P<name>NAMES)"'  # as the parser has it
-CALL_FORMS = tuple(
-    CallForm(opening + '{"name": "', '", "arguments": ', "}" + ending, Spelling.JSON, begins)
-    for opening, ending, begins in (
-        (f"{OPEN}\n", f"\n{CLOSE}", OPEN),
-        ("", "", rf"^{_B}{_NAMED}"),
-        ("```json\n", "\n```", rf"^{_B}```(?:json)?{_B}\n{_B}{_NAMED}"),
-    )
+_NAMED = rf'\{{{BLANKS}"name"{BLANKS}:{BLANKS}"'  # as the parser has it
+_COMMA = r'[ \t\r\n]{0,8}(?:,[ \t\r\n]{0,8}"?)?'
+_BETWEEN = '", "arguments": '
+CALL_FORMS = (
+    CallForm(
+        f'{OPEN}\n{{"name": "',
+        _BETWEEN,
+        f"}}\n{CLOSE}",
+        Spelling.JSON,
+        opens="",
+        last=OPEN[-1],
+        joined=r"\n?",
+        mark=OPEN[:-1],
+    ),
+    CallForm('{"name": "', _BETWEEN, "}", Spelling.JSON, f"^{BLANKS}{_NAMED}", '"', _COMMA),
+    CallForm(
+        '```json\n{"name": "',
+        _BETWEEN,
+        "}\n```",
+        Spelling.JSON,
+        rf"^{BLANKS}```(?:json)?{BLANKS}\n{BLANKS}{_NAMED}",
+        '"',
+        _COMMA,
+    ),
 )
+
+CODE_PROMPT = """\
+You can run Python on this computer, without internet. To compute anything, or to work with files, \
+write one ```python block: it is run at once and you are given what it prints, as in a notebook. \
+Variables stay. The person's files are in the working folder, /mnt/data: open them by their name. \
+Print what you need to know; plots with matplotlib are shown by plt.show(). After an error, mend \
+the code and write it again. When you have the result, answer in words, without code."""
 
 
 class ChatML(ChatFormat):
     name: ClassVar[str] = "ChatML"
+    code_prompt: ClassVar[str] = CODE_PROMPT
     tokens: ClassVar[tuple[str, ...]] = ("<|im_start|>", "<|im_end|>")
 
     def __init__(self, tokenizer: Tokenizer, metadata: Mapping[str, object]) -> None:

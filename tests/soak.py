@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from assistant.sandbox.limits import Limits
@@ -147,5 +147,5 @@ if __name__ == "__main__":
     n_sessions, n_runs = map(int, sys.argv[1:3] or (20, 2000))
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), n_sessions, n_runs, 15 * 60)
-    sys.stdout.write(json.dumps(asdict(found)) + "\n")
+    sys.stdout.write(json.dumps(vars(found)) + "\n")
     sys.exit(1 if found.left else 0)

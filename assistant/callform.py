@@ -16,27 +16,34 @@ class Spelling(Enum):
 class CallForm:
     """One way to write a call: `before` NAME `between` ARGUMENTS `behind`.
 
-    `begins` is a regular expression of an answer's text up to where a call is certain, `NAMES`
-    standing for the offered ones. It has the group `name` if that much is certain then; it takes
-    in the first character of `between`.
+    A call is certain where a place that `opens` matches is followed by an offered name, or by
+    `mark`, and then by the character `last`. Both are regular expressions of an answer's text.
+    `joined` is one of what may stand behind `last` in one token with it.
     """
 
     before: str
     between: str
     behind: str
     spelling: Spelling
-    begins: str
+    opens: str
+    last: str
+    joined: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
 class CallSyntax:
-    """The forms of a format; the first is the one its models were taught.
+    """The forms of a format; the first is the one its models were taught. Where a call could be
+    of several, it is of the first of them.
 
     `markers` are control tokens that stand for themselves in a form, by spelling. `end_ids` end
-    an answer that is a call. Where `several`, more text or calls may follow one.
+    an answer that is a call. Where `several`, more text or calls may follow one. `header` is
+    whether a message's first line is a tool's name, one of `beside`, or else empty.
     """
 
     forms: Sequence[CallForm]
     markers: dict[str, int]
     end_ids: frozenset[int]
     several: bool
+    header: bool = False
+    beside: Sequence[str] = ()

@@ -28,19 +28,38 @@ log = logging.getLogger(__name__)
 _RESERVE = 24  # tokens kept for the end of a call, besides its arguments' names
 
 
+def prepare(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
+    """Does ahead of the first constraint what takes long about it."""
+    syntax = chat_format.call_syntax()
+    if syntax:
+        vocabulary_of(tokenizer, syntax)
+
+
 def constraint_for(
-    chat_format: ChatFormat, tokenizer: Tokenizer, tools: Sequence[ToolSpec], choice: ToolChoice
+    chat_format: ChatFormat,
+    tokenizer: Tokenizer,
+    tools: Sequence[ToolSpec],
+    choice: ToolChoice,
+    *,
+    code: bool = False,
 ) -> Constraint | None:
-    """The rule for one answer, from its first token; None where there is nothing to hold to."""
+    """The rule for one answer, from its first token; None where there is nothing to hold to.
+
+    `code` is whether the model may write code to be run, too.
+    """
     try:
-        return _constraint(chat_format, tokenizer, tools, choice)
+        return _constraint(chat_format, tokenizer, tools, choice, code)
     except Exception:  # a call that may fail is better than an answer that cannot be had
         log.exception("calls are not constrained")
         return None
 
 
 def _constraint(
-    chat_format: ChatFormat, tokenizer: Tokenizer, tools: Sequence[ToolSpec], choice: ToolChoice
+    chat_format: ChatFormat,
+    tokenizer: Tokenizer,
+    tools: Sequence[ToolSpec],
+    choice: ToolChoice,
+    code: bool,
 ) -> Constraint | None:
     syntax = chat_format.call_syntax()
     if syntax is None:
@@ -57,7 +76,9 @@ def _constraint(
     }
     if not rules:
         return None
-    return CallConstraint(vocabulary_of(tokenizer, syntax), syntax, rules, choice.must_call)
+    lines = [*(tool.name for tool in offered), *(syntax.beside if code else ())]
+    vocabulary = vocabulary_of(tokenizer, syntax)
+    return CallConstraint(vocabulary, syntax, rules, lines, choice.must_call)
 
 
 class CallConstraint:
@@ -68,13 +89,14 @@ class CallConstraint:
         vocabulary: Vocabulary,
         syntax: CallSyntax,
         tools: Mapping[str, Rules],
+        lines: Sequence[str],
         must_call: bool,
     ) -> None:
         self._vocabulary = vocabulary
         self._syntax = syntax
         self._tools = tools
         self._must_call = must_call
-        self._watch = Watch(vocabulary, syntax, list(tools))
+        self._watch = Watch(vocabulary, syntax, list(tools), lines)
         self._call = self._begin(None) if must_call else None
         self._n_read = 0
         self._ended = False
@@ -86,7 +108,7 @@ class CallConstraint:
         if self._ended:
             return self._vocabulary.ends
         if self._call is None:
-            return None
+            return self._watch.allowed()
         mask = self._call.allowed(left)
         if mask is None:
             self._give_up(self._call)
@@ -102,7 +124,7 @@ class CallConstraint:
             self._call.read([token])
         if self._call and self._call.complete:
             self._call = None
-            self._watch.restart()
+            self._watch.restart(before=b"}")
             self._ended = self._must_call or not self._syntax.several
         elif self._call and self._call.error:
             self._give_up(self._call)
@@ -117,7 +139,7 @@ class CallConstraint:
         reserve = _RESERVE + max(rules.weight for rules in named)
         call = OpenCall(self._vocabulary, grammar, reserve)
         if opening:
-            call.read(opening.tokens)
+            call.begin(opening.written, opening.behind)
         return call
 
     def _give_up(self, call: OpenCall) -> None:

@@ -33,6 +33,34 @@ class Vocabulary:
         self.library = LLTokenizer(TokenizerWrapper(source), n_vocab=self.size)
         self._marks = [i for i, piece in enumerate(self.pieces) if _MARK.search(piece)]
         self._matching: dict[bytes, Mask] = {}
+        self._spelled: dict[bytes, list[int]] = {}
+        for token, piece in enumerate(self.pieces):
+            self._spelled.setdefault(piece, []).append(token)
+        self._badly: dict[tuple[str, str], dict[bytes, list[int]]] = {}
+        for form in syntax.forms:
+            self._badly_joined(form.last, form.joined)
+
+    def spelling(self, texts: Iterable[bytes]) -> Mask:
+        """Tokens that one of the texts begins with."""
+        begins = {text[:n] for text in texts for n in range(1, len(text) + 1)}
+        return only(self.size, (i for begin in begins for i in self._spelled.get(begin, ())))
+
+    def well_joined(self, rests: Iterable[bytes], last: str, joined: str) -> Mask | None:
+        """All tokens but those that have one of `rests`, `last`, and then what is not `joined`."""
+        bad = self._badly_joined(last, joined)
+        tokens = [token for rest in rests for token in bad.get(rest, ())]
+        return ~only(self.size, tokens) if tokens else None
+
+    def _badly_joined(self, last: str, joined: str) -> dict[bytes, list[int]]:
+        """Tokens that have `last` before what is not `joined`, by what stands before it."""
+        if (last, joined) not in self._badly:
+            found = self._badly[last, joined] = {}
+            mark, may_follow = last.encode(), re.compile(joined.encode())
+            for token, piece in enumerate(self.pieces):
+                before, _, behind = piece.partition(mark)
+                if behind and not may_follow.fullmatch(behind):
+                    found.setdefault(before, []).append(token)
+        return self._badly[last, joined]
 
     def closing(self, quote: bytes) -> Mask:
         """Tokens that end a string of this quote, or brackets without one, and open nothing."""

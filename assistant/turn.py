@@ -152,7 +152,8 @@ class Turn:
         withheld = choice.mode is ChoiceMode.NONE and self._number > 1
         if (tools and (self._means.constrain or choice.must_call)) or withheld:
             model = self._model
-            return constraint_for(model.format, model.engine.tokenizer, tools, choice)
+            code = self._means.code is not None
+            return constraint_for(model.format, model.engine.tokenizer, tools, choice, code=code)
         return None
 
     def _ended(self, finished: Finished) -> Ended:

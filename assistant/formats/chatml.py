@@ -45,7 +45,6 @@ CALL_FORMS = (
         joined=r"\n?",
         mark=OPEN[:-1],
     ),
-    CallForm('{"name": "', _BETWEEN, "}", Spelling.JSON, f"^{BLANKS}{_NAMED}", '"', _COMMA),
     CallForm(
         '```json\n{"name": "',
         _BETWEEN,
@@ -55,6 +54,7 @@ CALL_FORMS = (
         '"',
         _COMMA,
     ),
+    CallForm('{"name": "', _BETWEEN, "}", Spelling.JSON, f"^{BLANKS}{_NAMED}", '"', _COMMA),
 )
 
 CODE_PROMPT = """\

@@ -15,7 +15,8 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 
 _CODE_FENCE = r"^[ \t]*```(?i:python3?|py)[ \t]*\n"
 _HALF_FENCE = re.compile(r"[ \t]*(?:`{0,3}|```(?i:p(?:y(?:t(?:h(?:o(?:n3?)?)?)?)?)?)[ \t]*)")
-BLANKS = 16  # at most so many at each place before a tool's name
+_MOST_BLANKS = 16  # at each place before a tool's name
+BLANKS = rf"[ \t\r\n]{{0,{_MOST_BLANKS}}}"  # what JSON allows between its parts
 _END_OF_FENCED = re.compile(r"^[ \t]*```(?:(?=[^`\w])|\Z)", re.M)
 
 
@@ -102,7 +103,7 @@ class ChatMLParser(Parser):
         return half
 
     def _n_half_object(self) -> int:
-        longest = max(map(len, self._objects)) + 6 * BLANKS
+        longest = max(map(len, self._objects)) + 6 * _MOST_BLANKS
         text = (self._before + self._held)[-longest - 1 :]
         for line in re.finditer(r"(?<=\n)", text):
             squeezed = "".join(text[line.end() :].split())
@@ -132,14 +133,13 @@ class ChatMLParser(Parser):
 def _openings(offer: Offer) -> list[str]:
     """How each kind of call begins, as a group of its state's name."""
     names = "|".join(map(re.escape, sorted(offer.tools)))
-    blanks = rf"\s{{0,{BLANKS}}}"
-    starts = rf'\{{{blanks}"name"{blanks}:{blanks}"(?:{names})"'
+    starts = rf'\{{{BLANKS}"name"{BLANKS}:{BLANKS}"(?:{names})"'
     openings = []
     if offer.tools:
         openings += [
             rf"(?P<{_State.MARKED}>{OPEN})",
-            rf"(?P<{_State.OBJECT}>^{blanks}{starts})",
-            rf"(?P<{_State.FENCED}>^{blanks}```(?:json)?{blanks}\n{blanks}{starts})",
+            rf"(?P<{_State.OBJECT}>^{BLANKS}{starts})",
+            rf"(?P<{_State.FENCED}>^{BLANKS}```(?:json)?{BLANKS}\n{BLANKS}{starts})",
         ]
     if offer.code:
         openings.append(rf"(?P<{_State.CODE}>{_CODE_FENCE})")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from assistant.callform import CallForm, Spelling
-from assistant.formats.chatglm3 import NAME_LINE, ROLE_TOKENS, ChatGLM3
+from assistant.formats.chatglm3 import FIRST_LINE, ROLE_TOKENS, ChatGLM3
 from assistant.messages import Message, Role
 from assistant.toolspec import ToolSpec, openai_tool
 
@@ -32,7 +32,7 @@ class GLM4(ChatGLM3):
         return super().encode_prompt(messages)
 
     def _call_form(self, blank: str) -> CallForm:
-        return CallForm(blank, "\n" + blank, "", Spelling.JSON, NAME_LINE)
+        return CallForm(blank, "\n" + blank, "", Spelling.JSON, FIRST_LINE, "\n")
 
 
 def describe(tools: Sequence[ToolSpec]) -> str:

@@ -27,7 +27,12 @@ def rules(monkeypatch: pytest.MonkeyPatch) -> Rules:
     asked: Rules = []
 
     def note(
-        chat_format: ChatFormat, tokenizer: Tokenizer, tools: Sequence[ToolSpec], choice: ToolChoice
+        chat_format: ChatFormat,
+        tokenizer: Tokenizer,
+        tools: Sequence[ToolSpec],
+        choice: ToolChoice,
+        *,
+        code: bool,
     ) -> Constraint | None:
         asked.append((choice, [tool.name for tool in tools]))
         return None

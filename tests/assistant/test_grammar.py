@@ -23,6 +23,7 @@ from assistant.formats.chatglm3 import ChatGLM3
 from assistant.formats.chatml import ChatML
 from assistant.formats.glm4 import GLM4
 from assistant.grammar import CallConstraint, constraint_for
+from assistant.grammar_vocabulary import Mask
 from assistant.parse import Offer, ParseEvent
 from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolspec import ToolSpec
@@ -34,7 +35,10 @@ AUTO, REQUIRED = ToolChoice(), ToolChoice(ChoiceMode.REQUIRED)
 BY_NAME = {each.name: each for each in TOOLS}
 STATS = GenerationStats(0, 0, 0, 0.0, 0.0, 0.0)
 WEATHER = BY_NAME["get_weather"]
-MERGES = ("n a", "m e", "na me", '" :', '" ,', '" }', "Ġ {", '{ "', "` `", "`` `", "' ,")
+MERGES = (
+    *("n a", "m e", "na me", '" :', '" ,', '" }', "Ġ {", '{ "', "` `", "`` `", "' ,"),
+    *('", Ċ', "{ Ċ", "Ġ {Ċ", '"} Ċ', '"} }', '"}} Ċ', '": "', '": {"', "> Ċ", '> {"'),
+)
 
 
 def bpe(metadata: TokenizerMetadata, *stops: str) -> Tokenizer:
@@ -101,6 +105,13 @@ def calls(events: Sequence[ParseEvent]) -> list[ToolCall]:
     return [event for event in events if isinstance(event, ToolCall)]
 
 
+def masks(name: str, output: Sequence[int]) -> list[tuple[int, Mask]]:
+    """Where an answer is held to something, and to what."""
+    rule = constraint(name, AUTO)
+    found = ((n, rule.allowed(output[:n], 400 - n)) for n in range(len(output) + 1))
+    return [(n, mask) for n, mask in found if mask is not None]
+
+
 @EVERY_FORMAT
 @pytest.mark.parametrize("spec", TOOLS, ids=lambda spec: spec.name)
 def test_whatever_is_drawn_is_a_valid_call_that_ends_in_time(name: str, spec: ToolSpec) -> None:
@@ -142,24 +153,75 @@ def test_no_control_token_can_come_within_a_call(name: str) -> None:
 
 
 FREE = [
+    "\nget_weather\n is a tool",
     "今天北京的天气怎么样？",
-    'get_weather is a tool: {"name": "Alice", "arguments": 1}',
+    'Use get_weather: {"name": "Alice", "arguments": 1}',
     '```json\n{"name": "Bob"}\n```\n',
     'It is {"name": "get_weather", though not at a line\'s start',
-    " get_weather\t is no first line\nHello\n",
-    "plans\nof tomorrow\n",
-    "tool_call(x=1)\n<tool_cal\n",
+    "My plans\nof tomorrow\n",
+    "\n get_weather\t is no first line\nHello\n",
+    "\ntool_call(x=1)\n<tool_cal\n",
 ]
 
 
 @EVERY_FORMAT
 @pytest.mark.parametrize("text", FREE)
 def test_an_ordinary_answer_is_never_touched(name: str, text: str) -> None:
-    rule, tokenizer = constraint(name, AUTO), FORMATS[name][1]
-    output = tokenizer.encode(text)
-    assert [rule.allowed(output[:n], 400 - n) for n in range(len(output) + 1)] == [None] * (
-        len(output) + 1
-    )
+    assert masks(name, FORMATS[name][1].encode(text)) == []
+
+
+NEARLY = [
+    '{"name": "plan B"}',
+    '{"name": "get_weatherman"}\n',
+    '```json\n{\n "name": "now or never"}\n```',
+    "a <tool_call for you",
+]
+
+
+@pytest.mark.parametrize("text", NEARLY)
+def test_an_answer_that_is_nearly_a_call_can_go_on_as_it_does(text: str) -> None:
+    output = CHATML_TOKENIZER.encode(text)
+    held = masks("ChatML", output)
+    assert held
+    assert all(mask[output[n]] for n, mask in held if n < len(output))
+
+
+def test_a_call_goes_on_behind_the_tokens_that_models_begin_it_with() -> None:
+    """As Qwen2.5-Coder writes it, its name's quote in one token with a comma and a line's end."""
+    text = '```json\n{\n  "name": "get_weather",\n  "arguments":'
+    begin = CHATML_TOKENIZER.encode(text)
+    assert b'",\n' in map(CHATML_TOKENIZER.token_bytes, begin)
+    assert all(mask[begin[n]] for n, mask in masks("ChatML", begin) if n < len(begin))
+    output, stop_id = write(constraint("ChatML", AUTO), CHATML_TOKENIZER, 7, begin)
+    (call,) = calls(read("ChatML", output, 0 if stop_id is None else stop_id))
+    assert call.name == "get_weather"
+    assert CHATML_TOKENIZER.decode(output).endswith("\n```")
+
+
+@pytest.mark.parametrize("text", ['{"name": "get_weather', "<tool_call"])
+def test_no_token_can_begin_a_call_and_break_it_at_once(text: str) -> None:
+    output = CHATML_TOKENIZER.encode(text)
+    mask = constraint("ChatML", AUTO).allowed(output, 400)
+    assert mask is not None
+    pieces = [CHATML_TOKENIZER.token_bytes(token) for token in np.flatnonzero(~mask)]
+    broken = {b'"}', b'":', b'"}\n', b'"}}', b'"}}\n', b'":"', b'":{"'}
+    assert set(pieces) == (broken if '"' in text else {b'>{"'})
+
+
+@pytest.mark.parametrize("name", ["ChatGLM3", "GLM-4"])
+@pytest.mark.parametrize("code", [True, False])
+def test_a_header_that_begins_as_a_name_becomes_one(name: str, code: bool) -> None:
+    tokenizer = FORMATS[name][1]
+    bad = ToolSpec("get_time", "", {"type": "array"})
+    begun: dict[str, set[str]] = {}
+    for begin in ("get_", "inter"):
+        for seed in range(12):
+            rule = constraint_for(*FORMATS[name], [*TOOLS, bad], AUTO, code=code)
+            assert rule is not None
+            output, _ = write(rule, tokenizer, seed, tokenizer.encode(begin), most=40)
+            begun.setdefault(begin, set()).add(tokenizer.decode(output).partition("\n")[0])
+    assert begun["get_"] == {"get_weather", "get_time"}
+    assert begun["inter"] == {"interpreter" if code else "inter"}
 
 
 OPENINGS = [
@@ -169,7 +231,6 @@ OPENINGS = [
     ("ChatML", 'So:\n```json\n{"name": "get_weather"'),
     ("ChatML", '```\n{"name": "get_weather", "arg'),
     ("ChatGLM3", "get_weather\n"),
-    ("ChatGLM3", "get_weather \n"),
     ("GLM-4", "get_weather\n"),
 ]
 

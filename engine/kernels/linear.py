@@ -60,7 +60,7 @@ FIELDS = 8
 # tiles at `wide` instead, see tiles.token_tile; and k.
 Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 wide k")
 
-_AHEAD = 8192  # bytes of a weight stream to ask for before they are needed
+_AHEAD = 4096  # bytes of a weight stream to ask for before they are needed
 
 
 @njit
@@ -79,49 +79,63 @@ def _token_halves(x: Any, token: int, block: int) -> Any:
 
 
 def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inner: Any) -> Any:
-    """The decode kernel of one packed type: open in registers, add, forget."""
+    """The decode kernel of one packed type: open in registers, add, forget.
+
+    Two panels at a time: two streams come from memory a quarter faster than one.
+    """
 
     @njit
-    def stream(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
-        blocks = w[COLUMNS] // 32
-        quants = w[ADDRESS] + panel * w[PANEL]
-        scales = quants + blocks * quants_bytes
+    def stream(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
+        blocks, one, two = w[COLUMNS] // 32, tile, tile
+        a, b = w[ADDRESS] + panels[0] * w[PANEL], w[ADDRESS] + panels[1] * w[PANEL]
+        a_scales, b_scales = a + blocks * quants_bytes, b + blocks * quants_bytes
         for first in range(0, blocks, CHUNK):
             for line in range(0, chunk_bytes, 64):
-                prefetch(scales + w[PANEL] + line)
-            shared = outer(scales)
+                prefetch(a_scales + 2 * w[PANEL] + line)
+                prefetch(b_scales + 2 * w[PANEL] + line)
+            a_shared, b_shared = outer(a_scales), outer(b_scales)
             for block in range(min(CHUNK, blocks - first)):
                 for line in range(0, quants_bytes, 64):
-                    prefetch(quants + _AHEAD + line)
-                dm = inner(scales, block, shared)
+                    prefetch(a + _AHEAD + line)
+                    prefetch(b + _AHEAD + line)
                 x_block = _token_block(x, token, first + block)
-                tile = add_packed(isa, tile, packing, quants, dm, x_block)
-                quants += quants_bytes
-            scales += chunk_bytes
-        return tile
+                one = add_packed(isa, one, packing, a, inner(a_scales, block, a_shared), x_block)
+                two = add_packed(isa, two, packing, b, inner(b_scales, block, b_shared), x_block)
+                a, b = a + quants_bytes, b + quants_bytes
+            a_scales, b_scales = a_scales + chunk_bytes, b_scales + chunk_bytes
+        return one, two
 
     return stream
 
 
 @njit
-def _stream_q6_k(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
+def _halves(scales: int, block: int, outer: Any) -> Any:
+    """The (d, m) of both halves of a Q6_K block."""
+    return inner_q6(scales, 2 * block, outer), inner_q6(scales, 2 * block + 1, outer)
+
+
+@njit
+def _stream_q6_k(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
     """As `_streamer`'s, for the type that has a scale per 16 k."""
-    blocks = w[COLUMNS] // 32
-    quants = w[ADDRESS] + panel * w[PANEL]
-    scales = quants + blocks * 384
+    blocks, one, two = w[COLUMNS] // 32, tile, tile
+    a, b = w[ADDRESS] + panels[0] * w[PANEL], w[ADDRESS] + panels[1] * w[PANEL]
+    a_scales, b_scales = a + blocks * 384, b + blocks * 384
     for first in range(0, blocks, CHUNK):
         for line in range(0, 288, 64):
-            prefetch(scales + w[PANEL] + line)
-        outer = outer_q6(scales)
+            prefetch(a_scales + 2 * w[PANEL] + line)
+            prefetch(b_scales + 2 * w[PANEL] + line)
+        a_outer, b_outer = outer_q6(a_scales), outer_q6(b_scales)
         for block in range(CHUNK):
             for line in range(0, 384, 64):
-                prefetch(quants + _AHEAD + line)
-            dms = (inner_q6(scales, 2 * block, outer), inner_q6(scales, 2 * block + 1, outer))
-            halves = _token_halves(x, token, first + block)
-            tile = add_packed_halves(isa, tile, NIBBLES_AND_PAIR, quants, dms, halves)
-            quants += 384
-        scales += 288
-    return tile
+                prefetch(a + _AHEAD + line)
+                prefetch(b + _AHEAD + line)
+            xs = _token_halves(x, token, first + block)
+            a_dms, b_dms = _halves(a_scales, block, a_outer), _halves(b_scales, block, b_outer)
+            one = add_packed_halves(isa, one, NIBBLES_AND_PAIR, a, a_dms, xs)
+            two = add_packed_halves(isa, two, NIBBLES_AND_PAIR, b, b_dms, xs)
+            a, b = a + 384, b + 384
+        a_scales, b_scales = a_scales + 288, b_scales + 288
+    return one, two
 
 
 _stream_q4_0 = _streamer(NIBBLES, 256, 256, no_outer, inner_by_8)
@@ -134,23 +148,23 @@ _stream_q5_k = _streamer(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k)
 
 
 @njit
-def _stream_panel(isa: Any, tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
+def _stream_panels(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
     kind = w[KIND]
     if kind == Q4_0:
-        return _stream_q4_0(isa, tile, w, panel, x, token)
+        return _stream_q4_0(isa, tile, w, panels, x, token)
     if kind == Q4_1:
-        return _stream_q4_1(isa, tile, w, panel, x, token)
+        return _stream_q4_1(isa, tile, w, panels, x, token)
     if kind == Q5_0:
-        return _stream_q5_0(isa, tile, w, panel, x, token)
+        return _stream_q5_0(isa, tile, w, panels, x, token)
     if kind == Q5_1:
-        return _stream_q5_1(isa, tile, w, panel, x, token)
+        return _stream_q5_1(isa, tile, w, panels, x, token)
     if kind == Q8_0:
-        return _stream_q8_0(isa, tile, w, panel, x, token)
+        return _stream_q8_0(isa, tile, w, panels, x, token)
     if kind == Q4_K:
-        return _stream_q4_k(isa, tile, w, panel, x, token)
+        return _stream_q4_k(isa, tile, w, panels, x, token)
     if kind == Q5_K:
-        return _stream_q5_k(isa, tile, w, panel, x, token)
-    return _stream_q6_k(isa, tile, w, panel, x, token)
+        return _stream_q5_k(isa, tile, w, panels, x, token)
+    return _stream_q6_k(isa, tile, w, panels, x, token)
 
 
 @njit
@@ -204,13 +218,19 @@ def _write_tile(tile: Any, w: Any, panel: int, y: Any, where: Any) -> None:
 
 
 @njit
-def _few_tokens(isa: Any, tile: Any, w: Any, panel: int, x: Any, y: Any, where: Any) -> None:
+def _few_tokens(isa: Any, tile: Any, w: Any, span: Any, x: Any, y: Any, where: Any) -> None:
+    """Panels span[0] up to span[1] with the tokens of one tile."""
     token = where[0]
     if w[BLOCK_BYTES] == 0:
-        tile = _float_panel(tile, w, panel, x, token)
-    else:
-        tile = _stream_panel(isa, tile, w, panel, x, token)
-    _write_tile(tile, w, panel, y, where)
+        for panel in range(span[0], span[1]):
+            _write_tile(_float_panel(tile, w, panel, x, token), w, panel, y, where)
+        return
+    for panel in range(span[0], span[1], 2):
+        second = min(panel + 1, span[1] - 1)  # the last alone is done twice
+        one, two = _stream_panels(isa, tile, w, (panel, second), x, token)
+        _write_tile(one, w, panel, y, where)
+        if second > panel:
+            _write_tile(two, w, second, y, where)
 
 
 @njit
@@ -249,14 +269,14 @@ def _many_tokens(isa: Any, w: Any, panel: int, x: Any, y: Any, tokens: int, room
 
 @njit
 def _share(index: int, panels: int, threads: int) -> Any:
-    """Panels of the index-th piece of work: long runs first, which memory likes, and single ones at
-    the end, so that no thread waits long for the last."""
-    long = max(1, panels // (threads * 4))
+    """Panels of the index-th piece of work: long runs first, which memory likes, and pairs at the
+    end, so that no thread waits long for the last."""
+    long = max(2, panels // (threads * 8) * 2)
     n_long = panels * 7 // 8 // long
     if index < n_long:
         return index * long, (index + 1) * long
-    first = n_long * long + index - n_long
-    return first, first + 1
+    first = n_long * long + 2 * (index - n_long)
+    return first, min(first + 2, panels)
 
 
 @njit
@@ -270,15 +290,15 @@ def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) 
     control, phase, threads = team
     panels = (w[ROWS] + 15) // 16
     while True:
-        first, last = _share(take(control, phase, 1), panels, threads)
-        if first >= panels:
+        span = _share(take(control, phase, 1), panels, threads)
+        if span[0] >= panels:
             return
-        for panel in range(first, min(last, panels)):
-            if tokens == 1:
-                _few_tokens(isa, zeros(1), w, panel, x, y, (0, 1))
-            elif tokens <= 4:
-                _few_tokens(isa, zeros(4), w, panel, x, y, (0, tokens))
-            elif tokens <= TILE:
-                _few_tokens(isa, zeros(8), w, panel, x, y, (0, tokens))
-            else:
+        if tokens == 1:
+            _few_tokens(isa, zeros(1), w, span, x, y, (0, 1))
+        elif tokens <= 4:
+            _few_tokens(isa, zeros(4), w, span, x, y, (0, tokens))
+        elif tokens <= TILE:
+            _few_tokens(isa, zeros(8), w, span, x, y, (0, tokens))
+        else:
+            for panel in range(span[0], span[1]):
                 _many_tokens(isa, w, panel, x, y, tokens, room)

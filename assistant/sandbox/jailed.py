@@ -15,6 +15,8 @@ from assistant.sandbox.plan import TMP, Launch, Prepared
 from assistant.sandbox.processes import descendants, memory
 from assistant.sandbox.slots import Slot
 
+_BURIAL = 10  # seconds that the kernel may take to end a pid namespace
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -101,9 +103,13 @@ class Jailed:
             os.close(self.control)
             self.control = -1
         if not self.prepared.guarded and self.poll() is None:
-            for pid in (*descendants(self.outer.pid), self.outer.pid):
+            # The init inside ends last; the outer process then ends by itself, having buried it.
+            for pid in descendants(self.outer.pid) or [self.outer.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.outer.wait(_BURIAL)
+            self.outer.kill()
         self.outer.wait()
         if self.slot:
             self.slot.empty()

@@ -17,8 +17,8 @@ class CallForm:
     """One way to write a call: `before` NAME `between` ARGUMENTS `behind`.
 
     A call is certain where a place that `opens` matches is followed by an offered name, or by
-    `mark`, and then by the character `last`. Both are regular expressions of an answer's text.
-    `joined` is one of what may stand behind `last` in one token with it.
+    `mark`, and then by the character `last`. `opens` is a regular expression; `joined` is one of
+    what may stand behind `last` in one token with it.
     """
 
     before: str

@@ -29,10 +29,13 @@ _RESERVE = 24  # tokens kept for the end of a call, besides its arguments' names
 
 
 def prepare(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
-    """Does ahead of the first constraint what takes long about it."""
-    syntax = chat_format.call_syntax()
-    if syntax:
-        vocabulary_of(tokenizer, syntax)
+    """Does ahead of the first constraint what takes long about it. Never raises."""
+    try:
+        syntax = chat_format.call_syntax()
+        if syntax:
+            vocabulary_of(tokenizer, syntax)
+    except Exception:
+        log.exception("calls will not be constrained")
 
 
 def constraint_for(

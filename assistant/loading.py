@@ -9,6 +9,7 @@ from pathlib import Path
 import engine
 from assistant.errors import AssistantError, InternalError, ModelNotFound
 from assistant.formats import ChatFormat, format_for
+from assistant.grammar import prepare
 from engine import DownloadProgress, Engine, EngineOptions, LoadListener, LoadProgress, LoadStage
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,8 @@ class ModelLoader:
         with self._changed:
             self._at_work = False
             self._set(state)
+        if isinstance(state, Ready):  # not before: a first answer without tools need not wait
+            prepare(state.format, state.engine.tokenizer)
 
     def _open(self, path: Path | None) -> Ready:
         home = self.home()

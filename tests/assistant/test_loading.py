@@ -1,5 +1,6 @@
 """The model's way from a file to an engine."""
 
+import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from fake_engine import FakeEngine, as_engine, loader_of
 
 from assistant import Failed, ModelLoader, ModelState, Ready
 from assistant.errors import InternalError, ModelNotFound, UnknownFormat
+from assistant.formats import ChatFormat
 from assistant.loading import Compiling, Fetching, Load, Loading, Starting
 from engine import (
     BadModelFile,
@@ -20,6 +22,7 @@ from engine import (
     LoadListener,
     LoadProgress,
     LoadStage,
+    Tokenizer,
 )
 
 Listener = Callable[[DownloadProgress], None]
@@ -174,3 +177,22 @@ def test_closing_closes_the_engine(tmp_path: Path) -> None:
     loader.close()
     assert fake.closed
     assert not isinstance(loader.state, Ready)
+
+
+def test_a_ready_model_is_made_ready_for_calls_without_waiting_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: queue.Queue[tuple[ChatFormat, Tokenizer]] = queue.Queue()
+    gate = threading.Event()
+
+    def slow(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
+        asked.put((chat_format, tokenizer))
+        gate.wait()
+
+    monkeypatch.setattr("assistant.loading.prepare", slow)
+    loader = loader_of(FakeEngine(), tmp_path)
+    loader.open(None)
+    state = end_of(loader)
+    assert isinstance(state, Ready)
+    assert asked.get(timeout=60) == (state.format, state.engine.tokenizer)
+    gate.set()

@@ -7,7 +7,8 @@ parse, callform, formats, grammar_reading, grammar_numbers, grammar_values, gram
 grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, codestep,
 execute, turn, items, jobs, cells, conversation, loading, manual, toolcost, fields, toolprocess,
 toolresults, toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content,
-mcp_offer, mcp_link, mcp_client, sandbox, cellbook, workbench, assistant, narration, state, server,
+mcp_offer, mcp_link, mcp_client, sandbox, cellbook, preview,
+workbench, assistant, narration, state, server,
 terminal, upload, toolcommands, mcp_server, cli.
 """
 
@@ -24,7 +25,11 @@ from assistant.assistant import Assistant
 from assistant.calls import CallError, CodeCall, ToolCall
 from assistant.coderunner import CodeResult
 from assistant.conversation import Conversation
-from assistant.errors import AssistantError, UnknownConversation
+from assistant.errors import (
+    AssistantError,
+    SandboxRefused,
+    UnknownConversation,
+)
 from assistant.events import Progress
 from assistant.fields import Field, FieldKind, form_fields, read_fields
 from assistant.items import (
@@ -54,6 +59,7 @@ from assistant.narration import (
     cut_reason,
     dropped,
     figures,
+    level_words,
     prefill,
     rounds_note,
     stage,
@@ -67,7 +73,9 @@ from assistant.outputs import (
     Output,
     TableOutput,
     TextOutput,
+    without_colours,
 )
+from assistant.preview import preview
 from assistant.sandbox.files import FileEntry
 from assistant.sandbox.level import Level
 from assistant.sandbox.notebook import Cell, import_notebook
@@ -77,11 +85,17 @@ from assistant.sandbox.settings import SandboxSettings
 from assistant.server import MIDDLEWARE, ROUTES
 from assistant.settings import ChatSettings, Mode
 from assistant.state import install, instance
-from assistant.texts import Language, say, text
+from assistant.texts import (
+    Language,
+    file_size,
+    say,
+    text,
+)
 from assistant.toolcatalog import Examples, Trial
 from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolsource import Effects, ToolInfo, Trouble
 from assistant.window import split_turns
+from assistant.workbench import BenchState, Preparing, Unprepared, Unusable, Usable, Workbench
 from engine import EngineError, FinishReason
 
 __all__ = [
@@ -90,6 +104,7 @@ __all__ = [
     "Approved",
     "Assistant",
     "AssistantError",
+    "BenchState",
     "CallError",
     "CallItem",
     "CallState",
@@ -129,10 +144,12 @@ __all__ = [
     "ModelState",
     "Output",
     "Permission",
+    "Preparing",
     "Progress",
     "Question",
     "Ready",
     "Role",
+    "SandboxRefused",
     "SandboxReport",
     "SandboxSettings",
     "Session",
@@ -152,21 +169,28 @@ __all__ = [
     "Trouble",
     "Typed",
     "UnknownConversation",
+    "Unprepared",
+    "Unusable",
+    "Usable",
     "Wanted",
+    "Workbench",
     "call_line",
     "cut_reason",
     "default_permission",
     "dropped",
     "figures",
+    "file_size",
     "form_fields",
     "import_notebook",
     "install",
     "instance",
     "items_of_messages",
+    "level_words",
     "literal",
     "name_label",
     "parse_definitions",
     "prefill",
+    "preview",
     "read_fields",
     "rounds_note",
     "say",
@@ -174,4 +198,5 @@ __all__ = [
     "split_turns",
     "stage",
     "text",
+    "without_colours",
 ]

@@ -182,7 +182,7 @@ class Assistant:
     def _last_answer(self, conversation: Conversation) -> tuple[Message, tuple[Message, ...]]:
         conversation.check_idle()
         messages = conversation.messages
-        if not messages or messages[-1].role is not Role.ASSISTANT:
+        if not messages or messages[-1].role is not Role.ASSISTANT or not messages[-1].ended:
             raise NothingToRepeat()
         return messages[-1], messages[:-1]
 
@@ -238,6 +238,11 @@ class Assistant:
         """Starts the Python afresh and runs every cell, up to the first that fails."""
         restart = self.workbench.session(conversation_id).restart
         return self._run_cells(conversation_id, lambda steps: steps, restart)
+
+    def restart(self, conversation_id: str) -> None:
+        """Ends a conversation's Python; its files and its cells stay."""
+        self.conversation(conversation_id).check_idle()
+        self.workbench.session(conversation_id).restart()
 
     def export_notebook(self, conversation_id: str) -> bytes:
         return export_notebook(cells_of(self.conversation(conversation_id).messages))

@@ -7,6 +7,7 @@ from assistant.events import Progress
 from assistant.loading import Compiling, Fetching, Loading, ModelState
 from assistant.messages import Ended
 from assistant.outputs import shortened
+from assistant.sandbox.level import Level
 from assistant.texts import Language, duration, say, size, text
 from engine import FinishReason
 
@@ -78,6 +79,12 @@ def call_line(call: Call, language: Language) -> str:
             return "Python"
         case CallError(name=name):
             return text(language, "call_unreadable", name=name or "?")
+
+
+def level_words(level: str, language: Language) -> str:
+    """What a level of isolation is called; nothing for what is none."""
+    known = {str(each) for each in Level}
+    return Level(level).words(language.value) if level in known else level
 
 
 def figures(ended: Ended, language: Language) -> str:

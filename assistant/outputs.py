@@ -89,10 +89,15 @@ def shortened(text: str, limit: int) -> str:
     return text[:n_head] + mark + text[len(text) - n_tail :]
 
 
+def without_colours(text: str) -> str:
+    """A text without ANSI's colours."""
+    return _COLOURS.sub("", text)
+
+
 def _as_text(output: Output) -> str:
     match output:
         case TextOutput(text):
-            return _COLOURS.sub("", text).strip("\n")
+            return without_colours(text).strip("\n")
         case JsonOutput(value):
             return json.dumps(value, ensure_ascii=False)
         case TableOutput():
@@ -104,7 +109,7 @@ def _as_text(output: Output) -> str:
         case FileOutput(name, data):
             return f"[File] {name}, {len(data)} bytes"
         case ErrorOutput(name, message, traceback):
-            return _COLOURS.sub("", traceback) or f"{name}: {message}"
+            return without_colours(traceback) or f"{name}: {message}"
 
 
 def _table(table: TableOutput) -> str:

@@ -34,6 +34,15 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes / 10**9:.2f} GB"
 
 
+def file_size(n_bytes: int) -> str:
+    """A file's size as people write it: 512 B, 2 kB, 1.5 MB."""
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    if n_bytes < 10**6:
+        return f"{n_bytes / 1000:.0f} kB"
+    return f"{n_bytes / 10**6:.1f} MB"
+
+
 def duration(seconds: float, language: Language) -> str:
     """Seconds as people say them: 8 s, 2 min 5 s."""
     minutes, rest = divmod(max(round(seconds), 1), 60)
@@ -203,6 +212,76 @@ TEXTS: dict[str, dict[Language, str]] = {
     "result": _pair("结果", "Result"),
     "table_rows": _pair("共 {rows} 行", "{rows} rows in all"),
     "download_file": _pair("下载 {name}", "Download {name}"),
+    "interpreter": _pair("代码解释器", "Interpreter"),
+    "interpreter_welcome": _pair("需要算点什么？", "What shall we work out?"),
+    "interpreter_hint": _pair(
+        "模型写 Python，在隔离的沙箱里运行，读取结果再回答。可以上传文件。",
+        "The model writes Python, runs it in a sandbox, and answers with the result. "
+        "You can upload files.",
+    ),
+    "interpreter_suggestion_1": _pair("计算 1 到 100 的质数之和", "Add up the primes below 100"),
+    "interpreter_suggestion_2": _pair("画出正弦和余弦曲线", "Plot a sine and a cosine"),
+    "interpreter_suggestion_3": _pair("2028 年 2 月有几个周一？", "What weekday was 1 March 2000?"),
+    "ask_code": _pair("输入问题，或拖入文件", "Ask anything, or drop files here"),
+    "sandbox_preparing": _pair("正在准备运行代码的环境", "Getting Python ready"),
+    "sandbox_preparing_hint": _pair(
+        "首次使用需要几分钟：为代码建一个独立的 Python 环境。",
+        "The first time takes some minutes: the code gets a Python of its own.",
+    ),
+    "sandbox_trying": _pair("正在检验隔离…", "Trying what confines the code here…"),
+    "sandbox_set_up": _pair("{what}（{done}/{total}）", "{what} ({done} of {total})"),
+    "sandbox_failed": _pair("这里还不能运行代码", "Code cannot be run here yet"),
+    "sandbox_mend": _pair("在服务器上运行这条命令：", "Run this command on the server:"),
+    "sandbox_weak_remote": _pair(
+        "这台机器的隔离较弱，只允许从本机使用代码解释器。",
+        "Isolation is weak on this machine, so the interpreter can only be used from itself.",
+    ),
+    "sandbox_weak": _pair(
+        "隔离较弱：代码看得到这台机器上的其他进程。只运行你信任的代码。",
+        "Weaker isolation: code can see this machine's other processes. Run only what you trust.",
+    ),
+    "sandbox_level": _pair("{words}（{level} 级）", "{words} (level {level})"),
+    "sandbox_promise": _pair(
+        "代码没有网络，只看得到本对话的文件，内存、磁盘和时间都有上限。",
+        "Code has no network, sees this conversation's files only, and is limited in memory, "
+        "disk and time.",
+    ),
+    "sandbox_why": _pair("更强的级别在这里不可用：", "Why no stronger level holds here:"),
+    "sandbox_packages": _pair("可用的库", "Libraries"),
+    "try_again": _pair("重试", "Try again"),
+    "use_tools": _pair("同时使用工具", "Use tools too"),
+    "files": _pair("文件", "Files"),
+    "upload": _pair("上传文件", "Upload files"),
+    "files_empty": _pair("还没有文件。", "There are no files yet."),
+    "files_more": _pair("还有 {count} 个文件", "{count} more files"),
+    "download_all": _pair("全部下载（ZIP）", "Download all (ZIP)"),
+    "delete_file": _pair("删除 {name}", "Delete {name}"),
+    "no_preview": _pair("无法预览。", "There is no preview of it."),
+    "variables": _pair("变量", "Variables"),
+    "variables_none": _pair("没有变量，或代码正在运行。", "There are none, or code is running."),
+    "variable_name": _pair("名称", "Name"),
+    "variable_type": _pair("类型", "Type"),
+    "variable_shape": _pair("形状", "Shape"),
+    "variable_size": _pair("大小", "Size"),
+    "python_ended": _pair(
+        "Python 进程已结束，变量已丢失。“全部重新运行”可以恢复。",
+        "The Python process has ended and its variables are lost. Run all again brings them back.",
+    ),
+    "run_all": _pair("全部重新运行", "Run all again"),
+    "run_all_help": _pair(
+        "重启 Python，按顺序运行所有代码", "Restarts Python and runs every block in order"
+    ),
+    "restart": _pair("重启 Python", "Restart"),
+    "restart_help": _pair("变量会丢失，文件保留", "Variables are lost, files stay"),
+    "export_notebook": _pair("导出 .ipynb", "Export .ipynb"),
+    "import_notebook": _pair("导入 .ipynb", "Import .ipynb"),
+    "code": _pair("代码", "Code"),
+    "edit_code": _pair("修改并运行", "Edit and run"),
+    "own_cell": _pair("运行自己的代码", "Run code of your own"),
+    "cancel": _pair("取消", "Cancel"),
+    "ran_at": _pair("{seconds:.1f} 秒 · {words}", "{seconds:.1f} s · {words}"),
+    "chart": _pair("{library} 图表", "{library} chart"),
+    "stderr": _pair("错误输出", "Error stream"),
     "cli_ask": _pair("运行 {call} 吗？[y/N] ", "Run {call}? [y/N] "),
     "cli_hint": _pair(
         "输入 clear 清空对话，stop 退出。Ctrl-C 停止回答。",

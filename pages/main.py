@@ -15,4 +15,7 @@ st.set_page_config(page_title=text(chosen, "title"), page_icon=ICON)
 
 chat = st.Page("chat.py", title=text(chosen, "chat"), icon=":material/forum:", default=True)
 tools = st.Page("tools.py", title=text(chosen, "tools"), icon=":material/handyman:")
-st.navigation([chat, tools], position="top").run()
+interpreter = st.Page(
+    "interpreter.py", title=text(chosen, "interpreter"), icon=":material/terminal:"
+)
+st.navigation([chat, tools, interpreter], position="top").run()

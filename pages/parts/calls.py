@@ -1,6 +1,6 @@
 """A call on the page: what was asked for, and what came of it. None of it is taken as markup."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -8,6 +8,7 @@ from assistant import (
     CallError,
     CallState,
     CallStep,
+    ChartOutput,
     CodeCall,
     ErrorOutput,
     FileOutput,
@@ -19,8 +20,10 @@ from assistant import (
     TextOutput,
     ToolCall,
     call_line,
+    level_words,
     literal,
     text,
+    without_colours,
 )
 
 ICONS = {
@@ -34,7 +37,14 @@ ICONS = {
 }
 
 
-def draw(step: CallStep, language: Language) -> None:
+Below = Callable[[CallStep], None]  # draws what a page has to say of a call that has ended
+
+
+def nothing(step: CallStep) -> None:
+    """Most pages have nothing to say."""
+
+
+def draw(step: CallStep, language: Language, below: Below = nothing) -> None:
     """One expander, which says in its first line what was called and how it went."""
     state = text(language, f"call_{step.state.value}")
     label = f"{literal(call_line(step.call, language))} · {state}"
@@ -46,6 +56,9 @@ def draw(step: CallStep, language: Language) -> None:
             st.caption(text(language, "call_result"))
         for number, output in enumerate(step.outputs):
             draw_output(output, f"{step.id}-{number}", language)
+        if step.level:
+            st.caption(_ran_at(step, language))
+        below(step)
 
 
 def draw_call(step: CallStep, language: Language) -> None:
@@ -67,7 +80,9 @@ def draw_draft(raw: str, language: Language) -> None:
 
 def draw_output(output: Output, key: str, language: Language) -> None:
     match output:
-        case TextOutput(words):
+        case TextOutput(words, stream):
+            if stream == "stderr":
+                st.caption(text(language, "stderr"))
             draw_text(words)
         case JsonOutput(value) if isinstance(value, dict | list):
             st.json(value)
@@ -77,6 +92,11 @@ def draw_output(output: Output, key: str, language: Language) -> None:
             draw_table(output, language)
         case ImageOutput(data, width):
             st.image(data, width=width)
+        case ChartOutput("vega-lite", spec):
+            st.vega_lite_chart(spec=dict(spec), key=key)
+        case ChartOutput(library, spec):
+            st.caption(text(language, "chart", library=library))
+            st.json(dict(spec), expanded=1)
         case FileOutput(name, data):
             st.download_button(
                 text(language, "download_file", name=literal(name)),
@@ -94,8 +114,8 @@ def draw_output(output: Output, key: str, language: Language) -> None:
 
 
 def draw_text(words: str) -> None:
-    """Text as it is, whatever stands in it."""
-    st.code(words, language=None, wrap_lines=True)
+    """Text as it is, whatever stands in it, without its colours."""
+    st.code(without_colours(words), language=None, wrap_lines=True)
 
 
 def draw_table(table: TableOutput, language: Language) -> None:
@@ -106,6 +126,15 @@ def draw_table(table: TableOutput, language: Language) -> None:
     st.dataframe({name: _column(column) for name, column in zip(names, columns, strict=True)})
     if table.n_rows > len(table.rows):
         st.caption(text(language, "table_rows", rows=table.n_rows))
+
+
+def _ran_at(step: CallStep, language: Language) -> str:
+    return text(
+        language,
+        "ran_at",
+        seconds=step.seconds,
+        words=level_words(step.level, language),
+    )
 
 
 def _column(values: Sequence[object]) -> list[object]:

@@ -46,8 +46,16 @@ def _find(mode: Mode, conversation_id: str | None) -> Conversation | None:
 
 def submit(conversation_id: str) -> None:
     """Asks what was typed; what is refused goes back into the box."""
-    question = st.session_state["question"]
-    attempt(instance().ask, conversation_id, question)
+    typed = st.session_state["question"]
+    question = typed if isinstance(typed, str) else typed.text
+
+    def ask() -> None:
+        for file in () if isinstance(typed, str) else typed.files:
+            instance().upload(conversation_id, file.name, file)
+        if question or isinstance(typed, str):
+            instance().ask(conversation_id, question)
+
+    attempt(ask)
     if "problem" in st.session_state:
         st.session_state["question"] = question
 

@@ -3,15 +3,30 @@
 Pages differ by their conversations' mode, which says what stands beside the talk.
 """
 
+from functools import partial
+
 import streamlit as st
 
 from assistant import Conversation, Job, Language, Mode, Ready, instance, text
-from pages.parts import loading, question, session, sidebar, toolpanel, transcript
+from pages.parts import (
+    bench,
+    calls,
+    cells,
+    files,
+    kernel,
+    loading,
+    question,
+    session,
+    sidebar,
+    toolpanel,
+    transcript,
+)
 from pages.parts.language import current
 
 SUGGESTIONS = {
     Mode.CHAT: "",
     Mode.TOOLS: "tools_",
+    Mode.INTERPRETER: "interpreter_",
 }  # what the keys of a page's own texts begin with
 
 
@@ -19,25 +34,49 @@ def draw(mode: Mode) -> None:
     language = current()
     model = instance().model_state
     conversation = session.conversation(mode)
-    if mode is Mode.TOOLS:
+    if mode is Mode.INTERPRETER:
+        draw_workbench(conversation, language)
+    if conversation.settings.tools_on:
         toolpanel.draw(conversation, language)
     sidebar.draw(conversation, model, language)
+    if mode is Mode.INTERPRETER:
+        bench.draw(language)
     if not isinstance(model, Ready):
         loading.draw(model, language)
         st.stop()
     draw_talk(conversation, language)
 
 
+def draw_workbench(conversation: Conversation, language: Language) -> None:
+    """What there is beside the talk where code is run."""
+    with st.sidebar:
+        bench.draw_level(language)
+        files.draw(conversation, language)
+        kernel.draw(conversation, language)
+        key = f"use_tools-{conversation.id}"
+        st.toggle(
+            text(language, "use_tools"),
+            conversation.settings.tools_on,
+            key=key,
+            on_change=sidebar.change,
+            args=(conversation, "tools_on", key),
+        )
+
+
 def draw_talk(conversation: Conversation, language: Language) -> None:
     revision, messages, job = conversation.view()
     if not messages and job is None:
         transcript.draw_welcome(conversation, language, SUGGESTIONS[conversation.mode])
-    transcript.draw_messages(messages, language)
+    below = partial(cells.draw_below, conversation, language=language)
+    in_sandbox = conversation.mode is Mode.INTERPRETER
+    transcript.draw_messages(messages, language, below if in_sandbox else calls.nothing)
     transcript.follow(conversation, revision, language)
     if job is not None:
         question.draw(conversation, job, language)
-    elif messages:
+    elif messages and messages[-1].ended is not None:
         transcript.draw_actions(conversation.id, messages[-1], language)
+    if in_sandbox and job is None:
+        cells.draw_own(conversation, language)
     draw_bottom(conversation, job, language)
 
 
@@ -55,6 +94,11 @@ def draw_bottom(conversation: Conversation, job: Job | None, language: Language)
                 )
     # Not within the block above: only an input that takes the bottom by itself makes the page
     # follow a growing answer.
+    in_sandbox = conversation.mode is Mode.INTERPRETER
     st.chat_input(
-        text(language, "ask"), key="question", on_submit=session.submit, args=(conversation.id,)
+        text(language, "ask_code" if in_sandbox else "ask"),
+        key="question",
+        accept_file="multiple" if in_sandbox else False,
+        on_submit=session.submit,
+        args=(conversation.id,),
     )

@@ -28,6 +28,7 @@ from assistant import (
     text,
 )
 from pages.parts import calls, session
+from pages.parts.calls import Below, nothing
 
 WRITING = 0.2  # seconds between two looks at an answer in the making
 IDLE = 2.0  # and at a conversation that another tab may change
@@ -49,35 +50,43 @@ def draw_welcome(conversation: Conversation, language: Language, prefix: str = "
         )
 
 
-def draw_messages(messages: Sequence[Message], language: Language) -> None:
+def draw_messages(messages: Sequence[Message], language: Language, below: Below = nothing) -> None:
     """Turn by turn: the question, and all that was done to answer it."""
     _, turns = split_turns(messages)
     for turn in turns:
         if turn[0].role is Role.USER:
             with st.chat_message("user"):
-                st.text(turn[0].content)
+                draw_question(turn[0], language, below)
             turn = turn[1:]
         if turn:
-            draw_answer(turn, language)
+            draw_answer(turn, language, below)
 
 
-def draw_answer(messages: Sequence[Message], language: Language) -> None:
+def draw_question(message: Message, language: Language, below: Below) -> None:
+    """What a person asked, or a cell that they ran."""
+    if message.step is None:
+        st.text(message.content)
+    else:
+        calls.draw(message.step, language, below)
+
+
+def draw_answer(messages: Sequence[Message], language: Language, below: Below = nothing) -> None:
     ended = messages[-1].ended
     with st.chat_message("assistant"):
         if ended is not None:
             draw_dropped(ended.dropped_turns, language)
-        draw_items(items_of_messages(messages), language)
+        draw_items(items_of_messages(messages), language, below)
         if ended is not None:
             draw_ended(ended, language)
 
 
-def draw_items(items: Sequence[Item], language: Language) -> None:
+def draw_items(items: Sequence[Item], language: Language, below: Below = nothing) -> None:
     for item in items:
         match item:
             case TextItem(words):
                 st.markdown(showable(words))
             case CallItem(step):
-                calls.draw(step, language)
+                calls.draw(step, language, below)
             case DraftItem(raw):
                 calls.draw_draft(raw, language)
 

@@ -5,6 +5,7 @@ TOOLS_FOLDER names a folder of tools, if the test wants any.
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -14,14 +15,28 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import assistant
+from assistant.sandbox.environment import SetUp
+from assistant.sandbox.sessions import Sessions
+from assistant.sandbox.settings import SandboxSettings
 from assistant.toolfolder import FolderTools
-from engine import FinishReason
+from assistant.workbench import Workbench
+from engine import FinishReason, model_home
 
 ROOT = Path(__file__).parents[2]
 ENGINE = FakeEngine()
 FOLDER = os.environ.get("TOOLS_FOLDER")
 TOOLS = FolderTools(Path(FOLDER), every=0.2) if FOLDER else None
-assistant.install(assistant_on(ENGINE, Path(tempfile.mkdtemp()), TOOLS))
+HOME = Path(tempfile.mkdtemp())
+
+
+def open_sessions(home: Path, listener: Callable[[SetUp], None]) -> Sessions:
+    """Real ones, in the environment that the app keeps."""
+    settings = SandboxSettings(polite=False)
+    return Sessions(home, settings, environment_home=model_home(), listener=listener)
+
+
+WORKBENCH = Workbench(lambda: HOME / "sessions", open_sessions)
+assistant.install(assistant_on(ENGINE, HOME, TOOLS, WORKBENCH))
 
 
 async def script(request: Request) -> JSONResponse:

@@ -1,0 +1,282 @@
+"""Starting, stopping and ending a confined program; nothing is left of it."""
+
+import mmap
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from outside import SYSTEM_PYTHON
+
+from assistant.errors import SandboxFailed
+from assistant.sandbox import bubblewrap
+from assistant.sandbox.cgroups import Cgroup, make, sweep
+from assistant.sandbox.disk import deleted, folder
+from assistant.sandbox.jailed import Jailed, Usage
+from assistant.sandbox.launch import Launch, Level, Limits, launch
+from assistant.sandbox.plan import Policy
+from assistant.sandbox.probe import candidates
+from assistant.sandbox.processes import memory, of_user
+from assistant.sandbox.stage import descendants
+from assistant.sandbox.watchdog import Floors, Over, Watchdog, over
+
+LEVELS = candidates()
+WAIT = 60  # seconds; machines stand still
+MEGABYTE = 1 << 20
+WAITING = "import os, signal\nos.write(1, b'ready')\nsignal.pause()"
+
+
+@pytest.fixture
+def work() -> Iterator[Path]:
+    """Where a session's own uid can come: pytest's folders are their owner's alone."""
+    with TemporaryDirectory(prefix="work-") as base:
+        Path(base).chmod(0o755)
+        (Path(base) / "work").mkdir()
+        yield Path(base) / "work"
+
+
+def start(level: Level, work: Path, code: str, limits: Limits | None = None) -> tuple[Jailed, int]:
+    reading, writing = os.pipe()
+    what = Launch(
+        argv=[str(SYSTEM_PYTHON), "-I", "-S", "-c", code],
+        work=work,
+        python=SYSTEM_PYTHON,
+        limits=limits or Limits(),
+        environment={"HOME": "/mnt/data", "TMPDIR": "/tmp", "KEEP": "/tmpfile"},
+        output=writing,
+    )
+    try:
+        return launch(level, what), reading
+    finally:
+        os.close(writing)
+
+
+def all_of(descriptor: int) -> str:
+    with open(descriptor) as file:
+        return file.read()
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(Path("/proc", str(pid)).exists() for pid in pids)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_program_runs_in_its_folder_and_its_exit_code_comes_back(
+    level: Level, work: Path
+) -> None:
+    (work / "in.txt").write_text("given")
+    code = (
+        "import os; open('out.txt', 'w').write(open('in.txt').read()); print(os.getcwd())\n"
+        "raise SystemExit(7)"
+    )
+    jailed, reading = start(level, work, code)
+    assert jailed.wait(WAIT) == 7
+    assert all_of(reading).strip() == str(jailed.work_path)
+    assert (work / "out.txt").read_text() == "given"
+    jailed.close()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_environment_is_what_was_given_with_paths_as_they_are_inside(
+    level: Level, work: Path
+) -> None:
+    jailed, reading = start(level, work, "import os; print(dict(os.environ))")
+    told = all_of(reading)
+    jailed.close()
+    assert f"'HOME': '{jailed.work_path}'" in told
+    assert f"'TMPDIR': '{jailed.tmp_path}'" in told
+    assert "'KEEP': '/tmpfile'" in told
+    assert "PATH" not in told
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_interrupt_reaches_the_program_itself(level: Level, work: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGINT, lambda *_: os._exit(5))\n"
+        "os.write(1, b'ready')\n"
+        "while True: signal.pause()"
+    )
+    jailed, reading = start(level, work, code)
+    assert os.read(reading, 100) == b"ready"
+    jailed.interrupt()
+    assert jailed.wait(WAIT) == 5
+    jailed.close()
+    os.close(reading)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_kill_leaves_no_process_and_closing_leaves_nothing(level: Level, work: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "for _ in range(5):\n"
+        "    if os.fork() == 0:\n"
+        "        os.fork()\n"
+        "        signal.pause()\n"
+        "os.write(1, b'ready')\n"
+        "signal.pause()"
+    )
+    jailed, reading = start(level, work, code)
+    assert os.read(reading, 100) == b"ready"
+    pids = [jailed.outer.pid, *jailed.pids()]
+    assert len(pids) >= 7
+    jailed.kill()
+    assert jailed.poll() == 128 + signal.SIGKILL or jailed.poll() == -signal.SIGKILL
+    assert gone(pids)
+    jailed.close()
+    jailed.close()  # again does nothing
+    os.close(reading)
+    assert jailed.uid is None or of_user(jailed.uid) == []
+    assert not any(path.exists() for path in jailed.cgroup.folders)
+    assert str(jailed.tmp_path) == "/tmp" or not jailed.tmp_path.exists()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_program_that_is_not_there_is_an_error_and_leaves_nothing(
+    level: Level, work: Path
+) -> None:
+    before = set(descendants(os.getpid()))
+    what = Launch(["/no/such/program"], work, SYSTEM_PYTHON)
+    with pytest.raises(SandboxFailed, match="No such file"):
+        launch(level, what)
+    assert set(descendants(os.getpid())) <= before
+
+
+def test_a_level_that_is_none_is_refused(work: Path) -> None:
+    with pytest.raises(SandboxFailed, match="nothing is made"):
+        launch(Level.NONE, Launch(["/bin/true"], work, SYSTEM_PYTHON))
+
+
+def test_without_bubblewrap_level_1_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(SandboxFailed, match="bubblewrap is not installed"):
+        bubblewrap.variant.__wrapped__(os.geteuid() == 0)
+
+
+@pytest.mark.parametrize("level", LEVELS[:1])
+def test_usage_counts_memory_processes_and_the_folder(level: Level, work: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "x = bytearray(30 << 20)\n"
+        "open('a', 'wb').write(b'x' * (3 << 20))\n"
+        "f = open('b', 'wb'); f.write(b'x' * (5 << 20)); f.flush(); os.unlink('b')\n"
+        "os.write(1, b'ready')\n"
+        "signal.pause()"
+    )
+    jailed, reading = start(level, work, code)
+    assert os.read(reading, 100) == b"ready"
+    usage = jailed.usage()
+    jailed.close()
+    os.close(reading)
+    assert usage.memory > 30 * MEGABYTE
+    assert usage.files == 1
+    assert usage.disk >= 8 * MEGABYTE  # the deleted one is still held
+
+
+LIMITS = Limits(memory=100, disk=100, files=10, tmp=100, processes=5)
+FINE = {"memory": 100, "processes": 5, "disk": 100, "files": 10, "tmp": 100}
+
+
+@pytest.mark.parametrize(
+    ("changed", "limit"),
+    [
+        ({}, None),
+        ({"memory": 101}, Over.MEMORY),
+        ({"disk": 101}, Over.DISK),
+        ({"tmp": 101}, Over.DISK),
+        ({"files": 11}, Over.FILES),
+        ({"processes": 11}, Over.PROCESSES),
+    ],
+)
+def test_the_limit_that_is_passed_is_named(changed: dict[str, int], limit: Over | None) -> None:
+    assert over(Usage(**{**FINE, **changed}), LIMITS) is limit
+
+
+@pytest.mark.parametrize(
+    ("floors", "limit"),
+    [
+        (Floors(memory=0, disk=0), Over.FILES),
+        (Floors(memory=1 << 60, disk=0), Over.MACHINE_MEMORY),
+        (Floors(memory=0, disk=1 << 60), Over.MACHINE_DISK),
+    ],
+)
+def test_the_watchdog_ends_a_session_and_says_why(floors: Floors, limit: Over, work: Path) -> None:
+    told, event = [], threading.Event()
+
+    def note(jailed: Jailed, why: Over) -> None:
+        told.append((jailed.pid, why))
+        event.set()
+
+    code = WAITING
+    if limit is Over.FILES:
+        code = "for i in range(20): open(str(i), 'w').close()\n" + WAITING
+    jailed, reading = start(LEVELS[0], work, code, Limits(files=10))
+    watchdog = Watchdog(note, floors)
+    watchdog.add(jailed)
+    try:
+        assert event.wait(WAIT)
+        assert told[0] == (jailed.pid, limit)
+        assert jailed.poll() is not None
+    finally:
+        watchdog.close()
+        jailed.close()
+        os.close(reading)
+
+
+def test_a_folder_is_counted_without_following_links_and_not_without_end(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_bytes(b"x" * 10000)
+    (tmp_path / "loop").symlink_to("/usr")
+    assert folder(tmp_path, 100).files == 3
+    assert folder(tmp_path, 2).files == 3  # one more than enough: it stopped
+
+
+def test_a_deleted_file_that_is_only_mapped_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * MEGABYTE)
+    with path.open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    path.unlink()
+    device = tmp_path.stat().st_dev
+    assert deleted([os.getpid()], device, mapped=True) >= MEGABYTE
+    mapped.close()
+
+
+def test_cgroups_are_made_and_removed_in_both_versions(tmp_path: Path) -> None:
+    for kind in ("memory", "pids", "cpu"):
+        (tmp_path / kind).mkdir()
+    group = make(Limits(), tmp_path)
+    assert len(group.folders) == 3
+    assert (group.folders[0] / "memory.limit_in_bytes").read_text() == str(1 << 30)
+    (tmp_path / "cgroup.controllers").touch()
+    group = make(Limits(), tmp_path)
+    assert (group.folders[0] / "pids.max").exists()
+
+
+def test_a_kill_for_memory_is_read_from_the_cgroup(tmp_path: Path) -> None:
+    assert not Cgroup((tmp_path,)).out_of_memory()
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+    assert not Cgroup((tmp_path,)).out_of_memory()
+    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+    assert Cgroup((tmp_path,)).out_of_memory()
+
+
+def test_a_dead_supervisors_cgroup_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    parent = tmp_path / "memory" / "assistant-sandbox"
+    mine, dead = parent / f"{os.getpid()}-0", parent / "999999999-0"
+    mine.mkdir(parents=True)
+    dead.mkdir()
+    sweep(tmp_path)
+    assert mine.exists()
+    assert not dead.exists()
+
+
+def test_memory_of_an_ended_process_is_none() -> None:
+    assert memory([999999999], 0) == 0
+
+
+def test_a_policy_has_everything_on_unless_told() -> None:
+    assert all(getattr(Policy(), name) for name in Policy.__dataclass_fields__)

@@ -7,7 +7,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,15 +116,16 @@ QUESTIONS = ("北京今天的天气怎么样？", "Use a tool, please.", "生成
 
 
 class Timed:
-    """A constraint and the time that its masks took."""
+    """A constraint and the time that its masks took; `begun` is what the prompt has of the call."""
 
-    def __init__(self, constraint: Constraint) -> None:
+    def __init__(self, constraint: Constraint, begun: Sequence[int]) -> None:
         self._constraint = constraint
+        self._begun = list(begun)
         self.seconds: list[float] = []
 
     def allowed(self, output: Sequence[int], left: int) -> Mask | None:
         started = time.perf_counter()
-        mask = self._constraint.allowed(output, left)
+        mask = self._constraint.allowed([*self._begun, *output], left)
         self.seconds.append(time.perf_counter() - started)
         return mask
 
@@ -159,36 +160,52 @@ class Caller:
         )
         self.tally = Tally()
 
-    def ask(self, question: str, tools: Sequence[ToolSpec], choice: ToolChoice) -> None:
-        """One required call, counted."""
-        constraint = constraint_for(self._format, self._engine.tokenizer, tools, choice)
+    def ask(
+        self, question: str, tools: Sequence[ToolSpec], choice: ToolChoice, begun: str = ""
+    ) -> None:
+        """One call, counted: a required one, or one that has begun as `begun`."""
+        tokenizer = self._engine.tokenizer
+        constraint = constraint_for(self._format, tokenizer, tools, choice)
         assert constraint is not None
-        timed = Timed(constraint)
+        begun_ids = tokenizer.encode(begun) if begun else []
+        timed = Timed(constraint, begun_ids)
         prompt = self._format.encode_prompt([Message(Role.USER, question)], tools)
         parser = self._format.parser(Offer(frozenset(each.name for each in tools)))
-        events: list[ParseEvent] = []
+        stream = tokenizer.stream()
+        events = [event for each in begun_ids for event in parser.feed(each, stream.feed(each))]
         finished: Finished | None = None
-        text = ""
-        for event in self._engine.generate(prompt, self._params, timed):
+        text = begun
+        generation = self._engine.generate([*prompt, *begun_ids], self._params, timed)
+        for event in generation:
             if isinstance(event, Token):
                 text += event.text
                 events += parser.feed(event.id, event.text)
+                if begun and any(isinstance(each, ToolCall | CallError) for each in events):
+                    generation.cancel()
             elif isinstance(event, Finished):
                 finished = event
                 events += parser.finish(event.stop_id, event.text)
         assert finished is not None
         self.tally.n_tokens += finished.stats.output_tokens
         self.tally.mask_seconds += timed.seconds
+        if begun and not any(isinstance(each, ToolCall | CallError) for each in events):
+            return  # it went on as text: {"name": "get_weatherman
         for problem in problems(events, finished, {each.name: each for each in tools}):
             self.tally.wrong.append(f"{problem}: {text!r}")
         self.tally.calls.update(each.name for each in events if isinstance(each, ToolCall))
+
+    def beginning(self, number: int, name: str) -> str:
+        """One of the ways in which a call of this tool is begun."""
+        syntax = self._format.call_syntax()
+        assert syntax is not None
+        return syntax.forms[number % len(syntax.forms)].before + name
 
 
 def problems(
     events: Sequence[ParseEvent], finished: Finished, tools: Mapping[str, ToolSpec]
 ) -> Iterator[str]:
     """What is wrong with an answer that must be one valid call."""
-    if finished.reason is not FinishReason.STOP:
+    if finished.reason not in (FinishReason.STOP, FinishReason.CANCELLED):
         yield f"ended by {finished.reason}: {finished.error}"
     calls = [event for event in events if isinstance(event, ToolCall)]
     errors = [event for event in events if isinstance(event, CallError)]
@@ -206,19 +223,49 @@ def problems(
             yield f"schema: {error.message}"
 
 
-def run(caller: Caller, n_calls: int) -> Tally:
-    """Two of three calls are of a tool that is named; some run beside each other."""
+def run(
+    caller: Caller,
+    n_calls: int,
+    on_progress: Callable[[int], None] | None = None,
+    *,
+    begun: bool = False,
+) -> Tally:
+    """Two of three calls are of a tool that is named; some run beside each other.
+
+    If `begun`, nothing is required: each answer is given its beginning, up to a tool's name.
+    """
 
     def ask(number: int) -> None:
         tool = TOOLS[number % len(TOOLS)]
         named = ToolChoice(ChoiceMode.NAMED, tool.name)
         choice = named if number % 3 else ToolChoice(ChoiceMode.REQUIRED)
-        caller.ask(QUESTIONS[number % len(QUESTIONS)], TOOLS, choice)
+        question = QUESTIONS[number % len(QUESTIONS)]
+        if begun:
+            caller.ask(question, TOOLS, ToolChoice(), caller.beginning(number, tool.name))
+        else:
+            caller.ask(question, TOOLS, choice)
 
     with ThreadPoolExecutor(N_BESIDE) as pool:
-        for asked in [pool.submit(ask, number) for number in range(n_calls)]:
-            asked.result()
+        asked = [pool.submit(ask, number) for number in range(n_calls)]
+        for n_done, answer in enumerate(asked, 1):
+            answer.result()
+            if on_progress:
+                on_progress(n_done)
     return caller.tally
+
+
+def report(tally: Tally, n_asked: int, seconds: float) -> str:
+    """What a person reads, at the end or on the way there."""
+    masks = sorted(tally.mask_seconds)
+    mean, p99 = sum(masks) / len(masks), masks[int(0.99 * len(masks))]
+    parse = sum(not each.startswith("schema") for each in tally.wrong)
+    return (
+        f"{n_asked} calls asked for, {tally.calls.total()} read: {sorted(tally.calls.items())}\n"
+        f"{parse} parse failures, {len(tally.wrong) - parse} schema failures\n"
+        f"{tally.n_tokens} tokens, {1e3 * seconds / tally.n_tokens:.2f} ms each, all in all\n"
+        f"masks: mean {1e3 * mean:.3f} ms, p99 {1e3 * p99:.3f}, most {1e3 * masks[-1]:.3f}; "
+        f"{100 * sum(masks) / seconds:.2f} % of the time\n"
+    )
 
 
 def main() -> int:
@@ -227,22 +274,22 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--tokens", type=int, default=160, help="at most, for a call")
     parser.add_argument("--temperature", type=float, default=1.5)
+    parser.add_argument("--begun", action="store_true", help="calls that nobody requires")
     arguments = parser.parse_args()
     engine = Engine.load(arguments.model, EngineOptions(kernel_cache=model_home() / "kernels"))
     caller = Caller(engine, arguments.tokens, arguments.temperature)
     started = time.perf_counter()
-    tally = run(caller, arguments.calls)
-    seconds = time.perf_counter() - started
-    engine.close()
-    masks = sorted(tally.mask_seconds)
-    out = sys.stdout.write
-    out(f"{arguments.calls} calls asked for, {tally.calls.total()} read: {dict(tally.calls)}\n")
-    out(f"{len(tally.wrong)} failures\n")
-    out(f"{tally.n_tokens} tokens, {1000 * seconds / tally.n_tokens:.2f} ms each, all in all\n")
-    mean, p99 = sum(masks) / len(masks), masks[int(0.99 * len(masks))]
-    out(f"masks: mean {1e3 * mean:.3f} ms, p99 {1e3 * p99:.3f}, most {1e3 * masks[-1]:.3f}\n")
+
+    def show(n_done: int) -> None:
+        if n_done % 100 == 0:
+            sys.stdout.write(report(caller.tally, n_done, time.perf_counter() - started))
+            sys.stdout.flush()
+
+    tally = run(caller, arguments.calls, show, begun=arguments.begun)
+    sys.stdout.write(report(tally, arguments.calls, time.perf_counter() - started))
     for line in tally.wrong[:20]:
-        out(f"  {line[:600]}\n")
+        sys.stdout.write(f"  {line[:600]}\n")
+    engine.close()
     return bool(tally.wrong)
 
 

@@ -9,7 +9,7 @@ execute, turn, items, jobs, cells, conversation, loading, manual, toolcost, fiel
 toolresults, toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content,
 mcp_offer, mcp_link, mcp_client, sandbox, cellbook, preview,
 workbench, assistant, narration, state, server,
-terminal, upload, toolcommands, mcp_server, cli.
+terminal, upload, toolcommands, mcp_server, doctor, cli.
 """
 
 from assistant.approval import (

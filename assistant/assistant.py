@@ -22,6 +22,7 @@ from assistant.jobs import Job
 from assistant.loading import ModelLoader, ModelState, Ready
 from assistant.manual import ManualTools
 from assistant.messages import CallStep, Message, Role
+from assistant.preview import first_lines
 from assistant.round import Model
 from assistant.sandbox.notebook import export_notebook, import_notebook
 from assistant.settings import Mode
@@ -34,6 +35,7 @@ from assistant.turn import Turn
 from assistant.window import split_turns
 from assistant.workbench import Unusable, Workbench
 
+OPENING = 4096  # bytes of an uploaded file that are looked at
 MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones are forgotten
 
 
@@ -158,7 +160,7 @@ class Assistant:
         with conversation.lock:
             said = Message(Role.USER, question + uploads_note(conversation.uploaded))
             job = self._answer(conversation, (*conversation.messages, said))
-            conversation.uploaded = ()
+            conversation.uploaded = {}
             return job
 
     def regenerate(self, conversation_id: str) -> Job:
@@ -213,9 +215,11 @@ class Assistant:
         """Stores a file where the code finds it; the model learns of it with the next question."""
         conversation = self.conversation(conversation_id)
         stored = self.workbench.session(conversation_id).upload(name, data)
+        if not isinstance(data, bytes):
+            data.seek(0)
+            data = data.read(OPENING)
         with conversation.lock:
-            others = [each for each in conversation.uploaded if each != stored]
-            conversation.uploaded = (*others, stored)
+            conversation.uploaded[stored] = first_lines(stored, data[:OPENING])
         return stored
 
     def run_cell(self, conversation_id: str, code: str) -> Job:

@@ -76,9 +76,13 @@ def finished_cell(code: str, outputs: tuple[Output, ...]) -> CallStep:
     return replace(new_cell(code), state=state, outputs=outputs)
 
 
-def uploads_note(names: Sequence[str]) -> str:
-    """What a question says of files that came with it."""
-    return f"\n\n[Uploaded: {', '.join(names)}]" if names else ""
+def uploads_note(uploaded: Mapping[str, str]) -> str:
+    """What a question says of files that came with it: their names, and a table's first lines."""
+    notes = [
+        f"\n[Uploaded: {name}, which begins:\n{lines}]" if lines else f"\n[Uploaded: {name}]"
+        for name, lines in uploaded.items()
+    ]
+    return "\n" + "".join(notes) if notes else ""
 
 
 def cell_message(step: CallStep, text: str) -> Message:

@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… upload`."""
+"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… upload`."""
 
 import argparse
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from assistant.assistant import Assistant
+from assistant.doctor import add_doctor
 from assistant.errors import AssistantError
 from assistant.loading import ModelLoader
 from assistant.mcp_client import McpTools
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add_command in (add_chat, add_interpreter, add_tools, add_mcp, add_upload):
+    for add_command in (add_chat, add_doctor, add_interpreter, add_tools, add_mcp, add_upload):
         command = add_command(commands)
         command.add_argument(
             "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"

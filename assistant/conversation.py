@@ -23,7 +23,7 @@ class Conversation:
         self.lock = threading.RLock()
         self.messages: tuple[Message, ...] = ()
         self.settings = ChatSettings(tools_on=mode is Mode.TOOLS, code_on=mode is Mode.INTERPRETER)
-        self.uploaded: tuple[str, ...] = ()  # files that the model has not been told of
+        self.uploaded: dict[str, str] = {}  # files the model has not been told of; first lines
         self.job: Job | None = None
         self.revision = 0
 
@@ -59,7 +59,7 @@ class Conversation:
         with self.lock:
             job, self.job = self.job, None
             self.messages = ()
-            self.uploaded = ()
+            self.uploaded = {}
             self.revision += 1
         if job is not None:
             job.cancel()

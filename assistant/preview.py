@@ -10,6 +10,7 @@ from assistant.pictures import BadPicture, clean_picture
 from assistant.sandbox.plaintext import clean
 
 ROWS, COLUMNS, CHARACTERS = 100, 50, 20_000
+LINE = 300
 READ = 2_000_000  # bytes of a text that are looked at
 PICTURES = (".png", ".jpg", ".jpeg")
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -28,6 +29,13 @@ def preview(name: str, data: bytes) -> Output | None:
     if kind == ".json" and len(data) <= READ:
         return _json(text)
     return _plain(text)
+
+
+def first_lines(name: str, data: bytes) -> str:
+    """The first two lines of a table: what its columns are called, and what is in them."""
+    text = _text(data[:READ]) if PurePosixPath(name).suffix.lower() in TABLES else None
+    lines = clean(text or "", 2 * LINE).splitlines()[:2]
+    return "\n".join(line[:LINE] for line in lines)
 
 
 def _picture(data: bytes) -> ImageOutput | None:

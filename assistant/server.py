@@ -8,7 +8,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.loading import Failed, Ready
+from assistant.sandbox.level import Level
 from assistant.state import instance
+from assistant.workbench import BenchState, Unusable, Usable
 
 # A model's text is hostile: whatever slips through as an image or a frame stays on this server.
 # The conversation's id is in the address, so no link may carry the address along.
@@ -49,7 +51,18 @@ async def health(request: Request) -> JSONResponse:
         }
     if isinstance(state, Failed):
         body["error"] = str(state.error)
+    body["sandbox"] = sandbox_health(instance().workbench.state)
     return JSONResponse(body, status_code=200 if isinstance(state, Ready) else 503)
+
+
+def sandbox_health(state: BenchState) -> dict[str, object]:
+    """Where code runs; nothing is known before somebody has wanted it."""
+    body: dict[str, object] = {"state": type(state).__name__.lower()}
+    if isinstance(state, Usable):
+        body |= {"level": str(state.level), "why": state.why}
+    if isinstance(state, Unusable):
+        body |= {"level": str(Level.NONE), "error": str(state.error)}
+    return body
 
 
 async def not_found(request: Request) -> JSONResponse:

@@ -246,6 +246,13 @@ TEXTS: dict[str, dict[Language, str]] = {
         "Code has no network, sees this conversation's files only, and is limited in memory, "
         "disk and time.",
     ),
+    "doctor_tried": _pair(
+        "{level} 级在这里不可靠：{reason}", "Level {level} does not hold here: {reason}"
+    ),
+    "doctor_mend": _pair(
+        "代码解释器不会运行代码。修复办法：{command}",
+        "The interpreter runs no code here. To mend it: {command}",
+    ),
     "sandbox_why": _pair("更强的级别在这里不可用：", "Why no stronger level holds here:"),
     "sandbox_packages": _pair("可用的库", "Libraries"),
     "try_again": _pair("重试", "Try again"),

@@ -58,11 +58,12 @@ CALL_FORMS = (
 )
 
 CODE_PROMPT = """\
-You can run Python on this computer, without internet. To compute anything, or to work with files, \
-write one ```python block: it is run at once and you are given what it prints, as in a notebook. \
-Variables stay. The person's files are in the working folder, /mnt/data: open them by their name. \
-Print what you need to know; plots with matplotlib are shown by plt.show(). After an error, mend \
-the code and write it again. When you have the result, answer in words, without code."""
+You solve tasks by running Python on this computer, which has no internet. Write one ```python \
+block: it is run at once, as in a notebook, and its output is given back to you. Do not work out a \
+result yourself, not even a small one: print it with Python. Variables stay. Uploaded files are in \
+the working folder, /mnt/data: open them by name, and use the columns that they really have. Show \
+plots with plt.show(). After an error, mend the code and write it again. When you have the output, \
+answer in words."""
 
 
 class ChatML(ChatFormat):

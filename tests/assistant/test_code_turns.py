@@ -166,10 +166,12 @@ def test_without_a_sandbox_a_question_is_refused_with_the_reason(tmp_path: Path)
 def test_the_model_learns_of_uploaded_files_with_the_next_question_only(tmp_path: Path) -> None:
     talk = Talk(tmp_path, "Seen.")
     talk.behind.upload(talk.conversation.id, "../sales.csv", b"a,b\n")
-    talk.behind.upload(talk.conversation.id, "sales.csv", b"a,c\n")
-    assert [each.name for each in talk.session.files()] == ["sales.csv"]
+    talk.behind.upload(talk.conversation.id, "sales.csv", b"a,c\n1,2\n3,4\n")
+    talk.behind.upload(talk.conversation.id, "b.txt", b"text")
+    assert [each.name for each in talk.session.files()] == ["b.txt", "sales.csv"]
     talk.ask("Plot it")
-    assert "Plot it\n\n[Uploaded: sales.csv]<|im_end|>" in talk.engine.prompt_text()
+    told = "Plot it\n\n[Uploaded: sales.csv, which begins:\na,c\n1,2]\n[Uploaded: b.txt]<|im_end|>"
+    assert told in talk.engine.prompt_text()
     talk.ask("And now?")
     assert "And now?<|im_end|>" in talk.engine.prompt_text()
 

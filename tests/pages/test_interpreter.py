@@ -186,7 +186,10 @@ def test_files_come_with_a_question_and_are_listed(tmp_path: Path) -> None:
     page.run()
     page.settle()
     assert page.session.read_file("sales.csv") == b"month,sum\n1,2\n"
-    assert "Plot it\n\n[Uploaded: sales.csv]" in page.engine.prompt_text()
+    assert (
+        "Plot it\n\n[Uploaded: sales.csv, which begins:\nmonth,sum\n1,2]"
+        in page.engine.prompt_text()
+    )
     assert any(each.label == r"sales\.csv · 14 B" for each in page.app.expander)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from fake_engine import FakeEngine, assistant_on
+from scripted_sessions import ScriptedSessions, workbench_of
 from starlette.testclient import TestClient
 
 import assistant
 from assistant import Assistant, ModelLoader
+from assistant.errors import SandboxRefused
 from engine import DownloadFailed
 from streamlit_app import app
 
@@ -35,13 +37,34 @@ def test_health_names_the_model_and_the_kernels(client: TestClient, tmp_path: Pa
         "model": "Fake 1M",
         "kernels": "scripted",
         "threads": 1,
+        "sandbox": {"state": "unprepared"},
     }
+
+
+def test_health_names_the_level_of_the_sandbox(client: TestClient, tmp_path: Path) -> None:
+    sessions = ScriptedSessions(tmp_path)
+    behind = assistant_on(FakeEngine("ok"), tmp_path, None, workbench_of(sessions))
+    assistant.install(behind)
+    sessions.error = SandboxRefused(tried="1: no bwrap", command="apt-get")
+    behind.workbench.prepare()
+    behind.workbench.wait()
+    refused = client.get("/health").json()["sandbox"]
+    assert (refused["state"], refused["level"]) == ("unusable", "0")
+    assert "no bwrap" in refused["error"]
+    sessions.error = None
+    behind.workbench.prepare()
+    behind.workbench.wait()
+    found = client.get("/health").json()["sandbox"]
+    assert found == {"state": "usable", "level": "1", "why": "1: no user namespaces"}
 
 
 def test_health_is_503_until_there_is_a_model(client: TestClient, tmp_path: Path) -> None:
     assistant.install(Assistant(ModelLoader(lambda: tmp_path)))
     response = client.get("/health")
-    assert (response.status_code, response.json()) == (503, {"state": "starting"})
+    assert (response.status_code, response.json()) == (
+        503,
+        {"state": "starting", "sandbox": {"state": "unprepared"}},
+    )
 
 
 def test_health_says_why_there_is_no_model(client: TestClient, tmp_path: Path) -> None:

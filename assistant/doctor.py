@@ -1,0 +1,71 @@
+"""`python -m assistant doctor`: what confines code here, and why nothing stronger does."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from assistant.errors import AssistantError
+from assistant.sandbox.environment import READY_MADE
+from assistant.sandbox.level import Level
+from assistant.sandbox.probe import (
+    MINIMUM,
+    LevelReport,
+    choose,
+    mending_command,
+    minimum_level,
+)
+from assistant.texts import Language, say, text
+from engine import model_home
+
+EXIT_CODES = "Exit codes: 0 code can be run here, 1 it cannot, or an error."
+
+
+def add_doctor(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        "doctor",
+        help="say how strongly code is isolated here",
+        description="Try every level of the sandbox by attacking it, and say which one holds.",
+        epilog=EXIT_CODES,
+    )
+    command.set_defaults(run=examine)
+    command.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    return command
+
+
+def examine(options: argparse.Namespace) -> int:
+    try:
+        minimum = minimum_level(os.environ.get(MINIMUM))
+        report = choose(kernel_python(), minimum=minimum)
+    except AssistantError as error:
+        sys.stderr.write(say(error, options.lang) + "\n")
+        return 1
+    if options.json:
+        sys.stdout.write(json.dumps(report.as_json(), ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("\n".join(lines(report, options.lang)) + "\n")
+    return 1 if report.level is Level.NONE else 0
+
+
+def kernel_python() -> Path:
+    """The Python that sessions use, or this one where there is none yet: nothing is made."""
+    folder = Path(os.environ.get(READY_MADE) or model_home() / "kernel-env")
+    python = folder / "bin" / "python"
+    return python if python.exists() else Path(sys.executable)
+
+
+def lines(report: LevelReport, language: Language) -> list[str]:
+    level = report.level
+    words = level.words(language.value)
+    found = [text(language, "sandbox_level", words=words, level=level)]
+    found += [
+        text(language, "doctor_tried", level=each, reason=reason) for each, reason in report.tried
+    ]
+    if level is Level.NONE:
+        found.append(text(language, "doctor_mend", command=mending_command()))
+    elif not level.enforced:
+        found.append(text(language, "sandbox_weak"))
+    return found

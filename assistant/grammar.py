@@ -142,7 +142,7 @@ class CallConstraint:
         reserve = _RESERVE + max(rules.weight for rules in named)
         call = OpenCall(self._vocabulary, grammar, reserve)
         if opening:
-            call.begin(opening.written, opening.behind)
+            call.read_bytes(opening.behind)
         return call
 
     def _give_up(self, call: OpenCall) -> None:

@@ -39,10 +39,9 @@ class OpenCall:
     def complete(self) -> bool:
         return not self.error and self._matcher.is_accepting()
 
-    def begin(self, written: bytes, behind: bytes) -> None:
-        """Takes note of what is `written` before the grammar's start, and reads what is behind."""
-        self._scan.feed(written)
-        self.read(self._vocabulary.library.tokenize_bytes(behind))
+    def read_bytes(self, data: bytes) -> None:
+        """What came as the rest of a token that began before the grammar does."""
+        self.read(self._vocabulary.library.tokenize_bytes(data))
 
     def read(self, tokens: Sequence[int]) -> None:
         self._matcher.consume_tokens(list(tokens))

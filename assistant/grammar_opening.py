@@ -15,13 +15,12 @@ _COMMA = r"/[ \t\r\n]{0,8},[ \t\r\n]{0,8}/"  # as it may stand where a call has 
 
 @dataclass(frozen=True)
 class Opening:
-    """What is written of a call: up to where it was certain, and in the same token behind that.
+    """Of a call that has become certain: what stands `behind` that in the same token already.
 
     `name` is the tool's, if that is certain too.
     """
 
     form: CallForm
-    written: bytes
     behind: bytes
     name: str
 
@@ -72,8 +71,7 @@ class Watch:
             found = place.whole.search(self._text, max(0, n_before - _LONGEST))
             if found and found.end() > n_before:
                 name = "" if place.form.mark else found["word"].decode()
-                written, behind = found[0].lstrip(), bytes(self._text[found.end() :])
-                return Opening(place.form, written, behind, name)
+                return Opening(place.form, bytes(self._text[found.end() :]), name)
         return None
 
     def allowed(self) -> Mask | None:

@@ -151,6 +151,8 @@ def test_a_chatml_answer_is_free_again_behind_a_call_and_held_in_the_next() -> N
     assert opening is not None
     first, _ = write(rule, CHATML_TOKENIZER, 1, [opening])
     assert rule.allowed(first, 400) is None
+    same_line = [*first, *CHATML_TOKENIZER.encode('{"name": "get_weather"')]
+    assert constraint("ChatML", AUTO).allowed(same_line, 400) is None
     second, _ = write(rule, CHATML_TOKENIZER, 2, [*first, *CHATML_TOKENIZER.encode("\n"), opening])
     assert len(calls(read("ChatML", second, 0))) == 2
 

@@ -182,17 +182,14 @@ def test_closing_closes_the_engine(tmp_path: Path) -> None:
 def test_a_ready_model_is_made_ready_for_calls_without_waiting_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: queue.Queue[tuple[ChatFormat, Tokenizer]] = queue.Queue()
-    gate = threading.Event()
+    asked: queue.Queue[tuple[ChatFormat, Tokenizer, ModelState]] = queue.Queue()
 
-    def slow(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
-        asked.put((chat_format, tokenizer))
-        gate.wait()
+    def note(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
+        asked.put((chat_format, tokenizer, loader.state))
 
-    monkeypatch.setattr("assistant.loading.prepare", slow)
+    monkeypatch.setattr("assistant.loading.prepare", note)
     loader = loader_of(FakeEngine(), tmp_path)
     loader.open(None)
     state = end_of(loader)
     assert isinstance(state, Ready)
-    assert asked.get(timeout=60) == (state.format, state.engine.tokenizer)
-    gate.set()
+    assert asked.get(timeout=60) == (state.format, state.engine.tokenizer, state)

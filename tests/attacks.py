@@ -190,7 +190,8 @@ def _judge(snippet: Snippet, run: Run) -> list[str]:
         wrong.append("it never ran")
     if "mem_bounded" in snippet.pass_if and run.memory > 2 * LIMITS.memory:
         wrong.append("too much memory")
-    if "disk_bounded" in snippet.pass_if and run.disk > 4 * LIMITS.disk:
+    # how far it gets depends on how busy the machine is; it wants 4 GB
+    if "disk_bounded" in snippet.pass_if and (run.over is not Over.DISK or run.disk > 1 << 30):
         wrong.append("too much disk")
     if snippet.pass_if == "killed_in_time" and run.code == 0:
         wrong.append("it ended by itself")

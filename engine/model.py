@@ -12,7 +12,7 @@ from engine.config import ModelConfig, Rope
 from engine.kernels import attention, forward, team
 from engine.kernels.dot import AMX, TILE
 from engine.kernels.formats import BLOCK
-from engine.kernels.linear import Vectors
+from engine.kernels.linear import BLOCK_BYTES, ROWS, Vectors
 from engine.kernels.tiled import ROOM_WEIGHTS, sums_bytes
 from engine.kernels.tiles import TOKENS, configuration
 from engine.kernels.vector import Isa
@@ -28,7 +28,7 @@ class Segment:
     """The tokens of one sequence in a step: they follow the `prefix.places` it has cached.
 
     `prefix.pages` must have room for them. `wants_logits`: of so many of its last tokens. `many`:
-    read them by tiles, on a processor that has them; such segments come last in a step.
+    read them by tiles, if processor and weights allow it; such segments come last in a step.
     """
 
     prefix: Prefix
@@ -62,7 +62,7 @@ class Model:
         self.config, self.limits, self.threads = file.config, limits, threads
         self._embedding = file.tensors["token_embd.weight"]
         self._weights = weights
-        self._has_tiles = isa == AMX
+        self._by_tiles = isa == AMX and _all_packed(weights)
         self._memory = _Memory(file.config, limits, threads)
         self._batch = _batch(file.config, limits)
         factors = file.tensors.get("rope_freqs.weight")
@@ -115,13 +115,19 @@ class Model:
             rows = _units(self.config, index, token, count, first)
             batch.units[units : units + len(rows)] = rows
             token, units = token + count, units + len(rows)
-            if not (segment.many and self._has_tiles):
+            if not (segment.many and self._by_tiles):
                 assert few == token - count, "segments to be read by tiles come last"
                 few = token
             wanted = segment.wants_logits
             batch.outputs[outputs : outputs + wanted] = np.arange(token - wanted, token)
             outputs += wanted
         batch.counts[:] = (token, units, outputs, few)
+
+
+def _all_packed(weights: Weights) -> bool:
+    """Whether no layer has weights in plain floats, whose products want the tokens as floats."""
+    present = weights.matrices[:, :, ROWS] > 0
+    return bool((weights.matrices[:, :, BLOCK_BYTES][present] > 0).all())
 
 
 def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:

@@ -87,12 +87,16 @@ def write_llama(
     seed: int = 0,
     vocab_size: int = VOCAB,
     tokenizer: TokenizerMetadata | None = None,
+    plain: str = "none",
 ) -> WrittenModel:
-    """Separate q, k, v; their rows are permuted so that rotary pairs lie together."""
+    """Separate q, k, v; their rows are permuted so that rotary pairs lie together.
+
+    Tensors with `plain` in their names are float32 whatever `quant` is.
+    """
     shape = _SHAPE | {"vocab_size": vocab_size, "num_hidden_layers": layers}
     config = LlamaConfig(**shape, tie_word_embeddings=tied)
     model = LlamaForCausalLM(config)
-    tensors = _fill(model, quant, seed)
+    tensors = _fill(model, quant, seed, plain)
     for name, rows in tensors.items():
         if ".attn_q." in name or ".attn_k." in name:
             tensors[name] = _pairs_together(rows)
@@ -166,7 +170,7 @@ def _set_scales(
         blocks[:, at : at + 2] = halves.view(np.uint8)
 
 
-def _fill(model: PreTrainedModel, quant: QuantType, seed: int) -> Tensors:
+def _fill(model: PreTrainedModel, quant: QuantType, seed: int, plain: str = "none") -> Tensors:
     """Random weights into the model; the same, packed, by their GGUF names."""
     rng = np.random.default_rng(seed)
     tensors: Tensors = {}
@@ -176,6 +180,8 @@ def _fill(model: PreTrainedModel, quant: QuantType, seed: int) -> Tensors:
             if parameter.ndim == 1:
                 low, high = (0.5, 1.5) if "norm" in name else (-1.0, 1.0)
                 rows = values = rng.uniform(low, high, len(parameter)).astype(np.float32)
+            elif plain in _gguf_name(name):
+                rows = values = rng.normal(0, 0.1, tuple(parameter.shape)).astype(np.float32)
             else:
                 rows = random_rows(quant, parameter.shape[0], parameter.shape[1], rng)
                 values = _values(quant, rows)

@@ -256,7 +256,8 @@ def gated_tiled(team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, roo
 def product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) -> None:
     """y[token] (+)= w @ x[token] + bias: `linear` for the first span[0] of span[1] tokens.
 
-    The others go by tiles, if `isa` has them and the weights are packed. The team's phase and the
+    The others, of which there are only if `isa` has tiles and all weights are packed, go by those.
+    The team's phase and the
     one after it are this product's. `room` = (bytes, d, m, configuration, weights, sums).
     """
     raise NotImplementedError  # compiled code only
@@ -270,10 +271,9 @@ def _product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) 
         linear(isa, team, w, x, y, span[1], (room[0], room[1], room[2]))
 
     def by_both(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) -> None:
-        few = span[0] if w[BLOCK_BYTES] != 0 else span[1]
-        if few > 0:
-            linear(isa, team, w, x, y, few, (room[0], room[1], room[2]))
-        if few < span[1]:
+        if span[0] > 0:
+            linear(isa, team, w, x, y, span[0], (room[0], room[1], room[2]))
+        if span[0] < span[1]:
             tiled_room = (room[3], room[4], room[5])
             after = (team[0], team[1] + 1, team[2])
             linear_tiled(after, w, x.wide, y, span, tiled_room)
@@ -315,16 +315,14 @@ def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, sc
     def by_both(
         isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any
     ) -> None:
-        packed = w[0][BLOCK_BYTES] != 0 and w[1][BLOCK_BYTES] != 0
-        few = span[0] if packed else span[1]
-        if few > 0:
-            _gated_by_vectors(isa, team, w, x, room, few, scratch)
-        if few < span[1]:
+        if span[0] > 0:
+            _gated_by_vectors(isa, team, w, x, room, span[0], scratch)
+        if span[0] < span[1]:
             after, tiled_room = (team[0], team[1] + 2, team[2]), (room[3], room[4], room[5])
             gated_tiled(after, w[0], w[1], x.wide, v, span, tiled_room)
         barrier(team[0], team[2])
-        if few > 0:
-            swiglu((team[0], team[1] + 3, team[2]), scratch[0], scratch[1], v, span, few)
+        if span[0] > 0:
+            swiglu((team[0], team[1] + 3, team[2]), scratch[0], scratch[1], v, span, span[0])
             barrier(team[0], team[2])
 
     return by_both if has_tiles else by_vectors

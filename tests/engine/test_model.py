@@ -127,6 +127,16 @@ def test_how_a_prompt_read_as_many_is_cut_does_not_change_one_bit(
         assert np.array_equal(runner.logits(IDS, pieces, many=True)[-1], whole), pieces
 
 
+@pytest.mark.parametrize("plain", ["ffn_gate", "ffn_down", "attn_q", "attn_output"])
+def test_a_prompt_can_be_read_as_many_when_some_weights_are_plain_floats(
+    tmp_path: Path, plain: str
+) -> None:
+    written = write_llama(tmp_path / "model.gguf", QuantType.Q8_0, plain=plain)
+    ours = Runner(written.path).logits(IDS, [81, 69], many=True)
+    theirs = written.logits(IDS)[[80, 149]]
+    assert np.sqrt(np.mean((ours - theirs) ** 2)) <= 0.06 * theirs.std()  # two places only
+
+
 def test_a_long_prompt_and_a_running_answer_in_one_step_do_not_see_each_other(
     tmp_path: Path,
 ) -> None:

@@ -57,13 +57,17 @@ CALL_FORMS = (
     CallForm('{"name": "', _BETWEEN, "}", Spelling.JSON, f"^{BLANKS}{_NAMED}", '"', _COMMA),
 )
 
+# A small model needs the example, or it works things out in its head.
 CODE_PROMPT = """\
-You solve tasks by running Python on this computer, which has no internet. Write one ```python \
-block: it is run at once, as in a notebook, and its output is given back to you. Do not work out a \
-result yourself, not even a small one: print it with Python. Variables stay. Uploaded files are in \
-the working folder, /mnt/data: open them by name, and use the columns that they really have. Show \
-plots with plt.show(). After an error, mend the code and write it again. When you have the output, \
-answer in words."""
+You are an assistant with a Python interpreter, without internet. Whenever a question needs a \
+calculation, data or a plot, reply with one ```python block, like this:
+```python
+print(2 ** 10)
+```
+It is run at once and you are given its output; variables stay. Do not calculate in your head. \
+Uploaded files are in the working folder, /mnt/data: open them by name. Show plots with \
+plt.show(). After an error, write code that does the task in another way; if a column is missing, \
+use the one whose name is closest. When you have the output, answer in words."""
 
 
 class ChatML(ChatFormat):

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import stat
 import subprocess
 import sys
@@ -35,6 +36,7 @@ NORMAL_USER = 54321
 MEGABYTE = 1 << 20
 LIMITS = Limits(memory=256 * MEGABYTE, disk=60 * MEGABYTE, file_size=32 * MEGABYTE, processes=48)
 DEADLINE, GRACE = 3.0, 4.0  # seconds of a run, and from SIGINT to SIGKILL
+TELLING = 5.0  # seconds in which the watchdog says why
 KEPT, SEEN = 1 * MEGABYTE, 8 * MEGABYTE  # bytes of output
 AT_ONCE = 3
 
@@ -87,10 +89,13 @@ class Attacker:
     def __init__(self, level: Level, python: Path, outside: World) -> None:
         self.level, self.python, self.outside = level, python, outside
         self.ended: dict[int, Over] = {}
+        self.told = threading.Condition()
         self.watchdog = Watchdog(self._note, Floors(memory=0, disk=0))
 
     def _note(self, jailed: Jailed, limit: Over) -> None:
-        self.ended[id(jailed)] = limit
+        with self.told:
+            self.ended[id(jailed)] = limit
+            self.told.notify_all()
 
     def attempt(self, snippet: Snippet) -> list[str]:
         """What is wrong about this snippet; nothing when all is as expected."""
@@ -137,6 +142,9 @@ class Attacker:
                 self.watchdog.add(jailed)
             stack.callback(self.watchdog.discard, jailed)
             run = _watched(jailed, reading, snippet)
+            if run.code == 128 + signal.SIGKILL and not (run.forced or jailed.out_of_memory()):
+                with self.told:  # the watchdog kills first and tells then
+                    self.told.wait_for(lambda: id(jailed) in self.ended, TELLING)
             run.over = self.ended.pop(id(jailed), None)
         run.left = len(of_user(jailed.uid)) if jailed.uid is not None else len(jailed.pids())
         return run

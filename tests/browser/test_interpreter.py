@@ -103,7 +103,7 @@ def test_a_file_is_uploaded_plotted_and_its_result_downloaded(server: Server, pa
 
 def test_stop_stops_a_loop_and_the_session_lives_on(server: Server, page: Page) -> None:
     ask(server, page, "Loop", LOOP, "Never said.")
-    expect(page.get_by_text("begun")).to_be_visible()
+    expect(page.get_by_text("begun", exact=True)).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     answer = answered(page)
     expect(answer).to_contain_text("Python · stopped")

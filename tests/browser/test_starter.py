@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from browsing import chromium, serve
 from playwright.sync_api import Page, expect
-from weather_service import weather_service
+from weather_service import TEMPERATURE, weather_service
 
 pytestmark = [pytest.mark.browser, pytest.mark.starter]
 
@@ -53,3 +53,18 @@ def test_a_person_asks_reads_stops_and_refreshes(page: Page) -> None:
     stop.click()
     expect(page.get_by_text(re.compile(r"Stopped · \d+ tokens"))).to_be_visible()
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
+
+
+def test_a_person_allows_a_call_and_reads_the_temperature(page: Page) -> None:
+    page.get_by_role("link", name="Tools").click()
+    for name in ("get_weather", "text_statistics"):  # the last file's too: all are offered then
+        expect(page.get_by_role("checkbox", name=name)).to_be_checked(timeout=READY)
+    page.get_by_role("slider", name="Temperature").focus()
+    page.keyboard.press("Home")  # greedy
+    ask(page, "今天北京的天气怎么样？")
+    expect(page.get_by_text("Run get_weather?")).to_be_visible(timeout=ANSWERED)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("button", name="Regenerate")).to_be_visible(timeout=ANSWERED)
+    answer = page.get_by_test_id("stChatMessage").last
+    expect(answer).to_contain_text(str(TEMPERATURE).lstrip("-"))
+    expect(answer).to_contain_text("get_weather(city_name='北京') · done")

@@ -19,12 +19,25 @@ AssistantError
 ├── BadDocument           settings or definitions that a person wrote are not as they should be
 ├── SandboxFailed         a session could not be confined at this level
 ├── SandboxRefused        no level holds that the operator allows
+├── CodeNotPublic         the sandbox is too weak for the code of strangers
 ├── EnvironmentFailed     the Python that code runs in could not be made
 ├── BadFileName           a name that no file of a session can have
 ├── NoSuchFile            no such file in a session's folder, or not a plain one
 ├── FileTooLarge          more than a file of a session may have
 ├── FolderFull            a session's folder has no room for it
 ├── BadNotebook           not a notebook that can be read
+├── BadUserName           a name that no user can have
+├── UserExists            a second user of the same name
+├── UnknownUser           nobody has this name
+├── LastOperator          the others would be left without an operator
+├── PasswordTooShort      a new password that is too easily guessed
+├── PasswordTooLong       a new password longer than any need be
+├── UnknownKey            the user has no such key
+├── AccessFileDamaged     the file of users and keys cannot be read any more
+├── AccessFileForeign     what is in its place is something else
+├── AccessFileNewer       it was written by a newer version
+├── AccessFileReplaced    it was removed or replaced while in use
+├── AccessFileUnusable    it cannot be opened or written just now
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -136,6 +149,14 @@ class SandboxRefused(AssistantError):
     )
 
 
+class CodeNotPublic(AssistantError):
+    template = (
+        "Code is not run while this app is public: isolation here is of level {level}, and "
+        "strangers' code needs level 1, 1c, 2 or 2s. Sharing can allow it by "
+        "`--allow unsafe-interpreter`."
+    )
+
+
 class EnvironmentFailed(AssistantError):
     template = (
         "The Python that code runs in could not be set up: {what}: {reason}. "
@@ -164,6 +185,78 @@ class FolderFull(AssistantError):
 
 class BadNotebook(AssistantError):
     template = "This is not a notebook that can be read: {reason}."
+
+
+class BadUserName(AssistantError):
+    template = (
+        "{name!r} cannot be a user's name. It begins with a letter a-z or a digit, and has up to "
+        "64 letters, digits and . _ @ + -."
+    )
+
+
+class UserExists(AssistantError):
+    template = (
+        "There is a user {name} already. A new password is set with "
+        "`python -m assistant user passwd {name}`."
+    )
+
+
+class UnknownUser(AssistantError):
+    template = "There is no user {name!r}. `python -m assistant user list` shows who there is."
+
+
+class LastOperator(AssistantError):
+    template = (
+        "{name} is the only operator, and there are other users. Add another operator first: "
+        "`python -m assistant user add NAME --operator`."
+    )
+
+
+class PasswordTooShort(AssistantError):
+    template = "The password is too short: it needs at least {least} characters."
+
+
+class PasswordTooLong(AssistantError):
+    template = "The password is too long: it may have at most {most} bytes in UTF-8."
+
+
+class UnknownKey(AssistantError):
+    template = "There is no key {id!r}. `python -m assistant key list` shows those there are."
+
+
+class AccessFileDamaged(AssistantError):
+    template = (
+        "{path}, which holds users and keys, is damaged: {reason}. Nobody is let in. Put a copy of "
+        "it back, or move it and its -wal and -shm files away and add the users again."
+    )
+
+
+class AccessFileForeign(AssistantError):
+    template = (
+        "{path} is not a file of users and keys that this program made. It was left as it is; move "
+        "it away, and add the users again if need be."
+    )
+
+
+class AccessFileNewer(AssistantError):
+    template = (
+        "{path} was written by a newer version of this program (format {found}; this one knows "
+        "{known}). Use that version, or move the file away and add the users again."
+    )
+
+
+class AccessFileReplaced(AssistantError):
+    template = (
+        "{path} was removed or replaced while it was in use. Nobody is let in until this program "
+        "is started again."
+    )
+
+
+class AccessFileUnusable(AssistantError):
+    template = (
+        "{path}, which holds users and keys, cannot be used: {reason}. It must be readable and "
+        "writable to this user, with room on the disk; if it is only busy, try again."
+    )
 
 
 class InternalError(AssistantError):

@@ -367,6 +367,10 @@ CHINESE_ERRORS: dict[str, str] = {
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
     "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
     "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离（{tried}）。修复办法：{command}",
+    "CodeNotPublic": (
+        "公开期间不运行代码：这台机器的隔离是 {level} 级，而陌生人的代码需要 1、1c、2 或 2s 级。"
+        "分享时可用 `--allow unsafe-interpreter` 允许。"
+    ),
     "EnvironmentFailed": (
         "运行代码的 Python 环境没有建好：{what}：{reason}。已完成的部分会保留，请重试。"
     ),
@@ -377,5 +381,36 @@ CHINESE_ERRORS: dict[str, str] = {
         "放不下 {name}：这个对话的文件夹最多容纳 {files} 个文件、共 {limit}。请先删除一些。"
     ),
     "BadNotebook": "无法读取这个笔记本：{reason}。",
+    "BadUserName": (
+        "用户名不能是 {name!r}。须以小写字母 a-z 或数字开头，"
+        "最多 64 个字符，只含字母、数字和 . _ @ + -。"
+    ),
+    "UserExists": (
+        "已经有用户 {name}。要换密码，请运行 `python -m assistant user passwd {name}`。"
+    ),
+    "UnknownUser": "没有用户 {name!r}。`python -m assistant user list` 列出现有用户。",
+    "LastOperator": (
+        "{name} 是唯一的管理员，而还有其他用户。请先添加另一位管理员："
+        "`python -m assistant user add NAME --operator`。"
+    ),
+    "PasswordTooShort": "密码太短：至少要有 {least} 个字符。",
+    "PasswordTooLong": "密码太长：按 UTF-8 最多 {most} 字节。",
+    "UnknownKey": "没有密钥 {id!r}。`python -m assistant key list` 列出现有密钥。",
+    "AccessFileDamaged": (
+        "保存用户和密钥的 {path} 已损坏：{reason}。现在谁也不能进入。"
+        "请放回备份，或把它和它的 -wal、-shm 文件移走，再重新添加用户。"
+    ),
+    "AccessFileForeign": (
+        "{path} 不是本程序保存用户和密钥的文件，已原样保留。请把它移走，需要时重新添加用户。"
+    ),
+    "AccessFileNewer": (
+        "{path} 由更新的版本写成（格式 {found}，此版本只认识到 {known}）。"
+        "请使用那个版本，或把文件移走后重新添加用户。"
+    ),
+    "AccessFileReplaced": "{path} 在使用中被删除或替换。重新启动本程序之前，谁也不能进入。",
+    "AccessFileUnusable": (
+        "保存用户和密钥的 {path} 无法使用：{reason}。它须可由此用户读写，磁盘须有空间；"
+        "如果只是忙，请再试一次。"
+    ),
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

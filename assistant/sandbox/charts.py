@@ -1,9 +1,11 @@
 """Plotly and Vega-Lite figures: rebuilt from the keys we know, refused with any address in them.
 
 Both libraries can fetch: data, images, map tiles, links in a title. None of those keys is known
-here, and a text that could be an address or markup ends the figure.
+here, and a text that could be an address or markup ends the figure: only the few tags that Plotly
+itself writes (`<br>`, `<b>`, …) may stand in it, and none with an attribute.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -14,6 +16,9 @@ from assistant.sandbox.plaintext import clean
 MAX_NODES = 200_000
 MAX_DEPTH = 14
 MAX_TEXT = 2000
+MAX_ARRAY = 8_000_000  # characters of base64 in one figure
+MAX_SIDE, MAX_COUNT = 2000, 1000  # pixels; bins, ticks, levels: a browser draws each
+_TAGS = re.compile(r"</?(?:b|i|br|sub|sup|extra)>", re.IGNORECASE)
 _ADDRESS = re.compile(
     r"//|\bdata:|\bjavascript:|\bfile:|\bblob:|url\s*\(|<\s*[a-z/!]", re.IGNORECASE
 )
@@ -50,7 +55,8 @@ _PLOTLY = _words(
     label bordercolor borderwidth bgcolor traceorder connectgaps cliponaxis stackgroup
     groupnorm xgap ygap texttemplate alignmentgroup offsetgroup matches scaleanchor scaleratio
     constrain branchvalues maxdepth totals connector measure notched quartilemethod q1 q3
-    median lowerfence upperfence whiskerwidth subplot dtype bdata
+    median lowerfence upperfence whiskerwidth subplot dtype bdata hovertemplate hovertext
+    customdata
     """
 )
 _VEGA = _words(
@@ -68,6 +74,8 @@ _VEGA = _words(
     subtitle anchor header fillOpacity strokeOpacity strokeCap tension limit
     """
 )
+_SIDES = frozenset({"width", "height"})
+_COUNTS = frozenset({"nticks", "nbinsx", "nbinsy", "maxbins", "maxdepth", "tickCount", "columns"})
 _ROWS = ("values", "datasets")  # Vega-Lite's data: their keys are the columns' names
 _MARKS = _words(
     "bar line point area tick rect circle square rule text arc trail boxplot errorbar errorband"
@@ -93,7 +101,7 @@ def chart(library: Literal["plotly", "vega-lite"], value: object) -> ChartOutput
 
 def _check_plotly(spec: dict[str, object]) -> None:
     traces = spec.get("data")
-    if not isinstance(traces, list):
+    if not isinstance(traces, list) or not traces or not spec.keys() <= {"data", "layout"}:
         raise Refused
     for trace in traces:
         if not isinstance(trace, dict) or trace.setdefault("type", "scatter") not in _TRACES:
@@ -121,6 +129,7 @@ class _Rebuilt:
     def __init__(self, known: frozenset[str]) -> None:
         self._known = known
         self._n_nodes = 0
+        self._n_base64 = 0
 
     def mapping(self, value: Mapping[object, object], depth: int) -> dict[str, object]:
         kept: dict[str, object] = {}
@@ -130,9 +139,9 @@ class _Rebuilt:
             if key in _ROWS and self._known is _VEGA:
                 kept[key] = self._rows(each, depth + 1)
             elif key == "bdata":
-                kept[key] = _base64(each)
+                kept[key] = self._base64(each)
             else:
-                kept[key] = self._value(each, depth + 1)
+                kept[key] = _bounded(key, self._value(each, depth + 1))
         return kept
 
     def _value(self, value: object, depth: int) -> object:
@@ -152,21 +161,35 @@ class _Rebuilt:
             return [self._rows(each, depth + 1) for each in value]
         return _scalar(value)
 
+    def _base64(self, value: object) -> str:
+        if not isinstance(value, str) or not _BASE64.fullmatch(value):
+            raise Refused
+        self._n_base64 += len(value)
+        if self._n_base64 > MAX_ARRAY:
+            raise Refused
+        return value
+
     def _count(self, depth: int) -> None:
         self._n_nodes += 1
         if depth > MAX_DEPTH or self._n_nodes > MAX_NODES:
             raise Refused
 
 
+def _bounded(key: str, value: object) -> object:
+    """A number that says how much there is to draw, within limits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    most = MAX_SIDE if key in _SIDES else MAX_COUNT if key in _COUNTS else math.inf
+    return min(value, most)
+
+
 def _scalar(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # what JSON has no number for
     if value is None or isinstance(value, bool | int | float):
         return value
-    if not isinstance(value, str) or clean(value, MAX_TEXT) != value or _ADDRESS.search(value):
+    if not isinstance(value, str) or clean(value, MAX_TEXT) != value:
         raise Refused
-    return value
-
-
-def _base64(value: object) -> str:
-    if not isinstance(value, str) or not _BASE64.fullmatch(value):
+    if _ADDRESS.search(_TAGS.sub("", value)):
         raise Refused
     return value

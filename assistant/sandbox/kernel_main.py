@@ -26,6 +26,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import ObjectName, Unicode
 
 TABLE = "application/vnd.app.table+json"
+PLOTLY = "application/vnd.plotly.v1+json"
+VEGA_LITE = "application/vnd.vegalite.v6+json"
 MAX_ROWS = 500
 MAX_COLUMNS = 100
 MAX_CELL = 1000  # characters
@@ -61,6 +63,14 @@ class TableFormatter(BaseFormatter):
 
     format_type = Unicode(TABLE)
     print_method = ObjectName("_app_table_")
+    _return_type = dict
+
+
+class ChartFormatter(BaseFormatter):
+    """A figure of Altair's as Vega-Lite, which it itself sends as a page with scripts."""
+
+    format_type = Unicode(VEGA_LITE)
+    print_method = ObjectName("_app_chart_")
     _return_type = dict
 
 
@@ -200,8 +210,10 @@ def prepare_shell(shell: InteractiveShell) -> None:
     tables = TableFormatter(parent=formatter)
     for kind in ("DataFrame", "Series"):
         tables.for_type_by_name("pandas", kind, table)
-    formatter.formatters[TABLE] = tables
-    formatter.active_types = ["text/plain", "image/png", "image/jpeg", TABLE, *CHARTS]
+    charts = ChartFormatter(parent=formatter)
+    charts.for_type_by_name("altair.vegalite.v6.api", "TopLevelMixin", lambda it: it.to_dict())
+    formatter.formatters |= {TABLE: tables, VEGA_LITE: charts}
+    formatter.active_types = ["text/plain", "image/png", "image/jpeg", TABLE, PLOTLY, VEGA_LITE]
     shell.enable_matplotlib("inline")
 
 
@@ -216,11 +228,9 @@ def keep_context() -> None:
     threading.Thread.start = start_in_context  # type: ignore[assignment, method-assign]
 
 
-CHARTS = ("application/vnd.plotly.v1+json", "application/vnd.vegalite.v5+json")
-
-
 def main(options: dict[str, Any]) -> None:
     prepare_matplotlib()
+    os.environ.setdefault("PLOTLY_RENDERER", "plotly_mimetype")  # else it sends 4 MB of HTML too
     preload()
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = App.instance(

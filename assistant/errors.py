@@ -38,6 +38,22 @@ AssistantError
 ├── AccessFileNewer       it was written by a newer version
 ├── AccessFileReplaced    it was removed or replaced while in use
 ├── AccessFileUnusable    it cannot be opened or written just now
+├── NobodyToShareWith     no user exists, so nobody could sign in
+├── AlreadyShared         another process shares already
+├── NoCloudflared         it is not here, and nobody said that it may be fetched
+├── NoCloudflaredRelease  its release has no file for this machine
+├── CloudflaredNotFetched the release page did not give it
+├── CloudflaredWrong      what came is not what was released
+├── CloudflaredNotKept    it could not be written to its place
+├── PortTaken             something else answers on the app's port
+├── AppNotStarted         the app did not come up
+├── AppEnded              the app is gone while it is public
+├── GateNotShut           the app lets people in without signing in
+├── TunnelRateLimited     too many quick tunnels from this address
+├── TunnelRefused         the tunnel's token is not accepted
+├── TunnelUnreachable     cloudflared does not reach its network
+├── TunnelEnded           cloudflared ended by itself
+├── TunnelSlow            no address after a minute
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -151,9 +167,8 @@ class SandboxRefused(AssistantError):
 
 class CodeNotPublic(AssistantError):
     template = (
-        "Code is not run while this app is public: isolation here is of level {level}, and "
-        "strangers' code needs level 1, 1c, 2 or 2s. Sharing can allow it by "
-        "`--allow unsafe-interpreter`."
+        "Code of people elsewhere is not run here: isolation on this machine is of level {level}, "
+        "and that needs level 1, 1c, 2 or 2s. Sharing can allow it by `--allow unsafe-interpreter`."
     )
 
 
@@ -257,6 +272,100 @@ class AccessFileUnusable(AssistantError):
         "{path}, which holds users and keys, cannot be used: {reason}. It must be readable and "
         "writable to this user, with room on the disk; if it is only busy, try again."
     )
+
+
+class NobodyToShareWith(AssistantError):
+    template = (
+        "There is no user yet, so nobody could sign in. Add yourself first: "
+        "`python -m assistant user add NAME`."
+    )
+
+
+class AlreadyShared(AssistantError):
+    template = (
+        "The assistant is shared already, by process {pid}. End that one first, or stop sharing on "
+        "the page."
+    )
+
+
+class NoCloudflared(AssistantError):
+    template = (
+        "cloudflared, which makes the tunnel, is not here. Install it, or run the command again "
+        "with --yes to have version {version} fetched from {page}."
+    )
+
+
+class NoCloudflaredRelease(AssistantError):
+    template = (
+        "No cloudflared can be fetched for {system} on {machine}. Install it by hand, so that "
+        "`cloudflared` is on PATH."
+    )
+
+
+class CloudflaredNotFetched(AssistantError):
+    template = (
+        "cloudflared could not be fetched: {url}: {reason}. Nothing was kept. Try again, or "
+        "install it by hand, so that `cloudflared` is on PATH."
+    )
+
+
+class CloudflaredWrong(AssistantError):
+    template = (
+        "What came as {name} is not what was released, and was thrown away: found sha256 {found}, "
+        "expected {expected}. Something on the way may change files; install cloudflared by hand."
+    )
+
+
+class CloudflaredNotKept(AssistantError):
+    template = "cloudflared cannot be kept at {path}: {reason}."
+
+
+class PortTaken(AssistantError):
+    template = (
+        "Port {port} is in use, and what answers there is not this app. Say --port with the app's "
+        "port, or with a free one."
+    )
+
+
+class AppNotStarted(AssistantError):
+    template = "The app did not start: {reason}. {log} says more."
+
+
+class AppEnded(AssistantError):
+    template = "The app on port {port} is gone, so it is not public any more. Start again."
+
+
+class GateNotShut(AssistantError):
+    template = (
+        "The app on port {port} lets people in without signing in, so it is not made public. It is "
+        "an older version, or runs with another ASSISTANT_HOME. End it and try again."
+    )
+
+
+class TunnelRateLimited(AssistantError):
+    template = (
+        "Cloudflare makes no more quick tunnels for this address just now (429). Wait some "
+        "minutes, or use a tunnel of your own: --token and --hostname."
+    )
+
+
+class TunnelRefused(AssistantError):
+    template = "Cloudflare does not accept the tunnel's token. Copy it again from the dashboard."
+
+
+class TunnelUnreachable(AssistantError):
+    template = (
+        "cloudflared does not reach Cloudflare: {reason}. It needs DNS, TCP 443 and TCP or UDP "
+        "7844 outwards."
+    )
+
+
+class TunnelEnded(AssistantError):
+    template = "cloudflared ended by itself (exit code {code}): {reason}"
+
+
+class TunnelSlow(AssistantError):
+    template = "The tunnel was not up after {seconds:.0f} seconds."
 
 
 class InternalError(AssistantError):

@@ -308,6 +308,39 @@ TEXTS: dict[str, dict[Language, str]] = {
     "tools_failed": _pair("示例未通过", "examples failed"),
     "tools_untried": _pair("没有示例", "no examples"),
     "cli_error": _pair("错误：{error}", "error: {error}"),
+    "share_ask": _pair(
+        "这里没有 cloudflared。从 {page} 下载 {name}（40 MB，校验 sha256）？[y/N] ",
+        "cloudflared is not here. Fetch {name} from {page} (40 MB, checked by sha256)? [y/N] ",
+    ),
+    "share_fetching": _pair(
+        "正在下载 cloudflared：{done} / {total} 字节",
+        "Fetching cloudflared: {done} of {total} bytes",
+    ),
+    "share_joined": _pair(
+        "应用已在端口 {port} 上运行，直接使用它。", "The app runs on port {port} already: joined."
+    ),
+    "share_starting": _pair("正在端口 {port} 上启动应用…", "Starting the app on port {port}…"),
+    "share_opening": _pair("正在打开隧道…", "Opening the tunnel…"),
+    "share_url": _pair("公开地址：{url}", "Public address: {url}"),
+    "share_link": _pair(
+        "{name} 的登录链接（10 分钟内可用一次，不要给别人）：",
+        "Sign-in link for {name} (once, within 10 minutes; keep it to yourself):",
+    ),
+    "share_until": _pair(
+        "公开到 {until}，按 Ctrl-C 可提前结束。", "Public until {until}; Ctrl-C ends it sooner."
+    ),
+    "share_allowed": _pair("已放开的风险：{risks}", "Allowed, at your risk: {risks}"),
+    "share_broken": _pair(
+        "隧道断了：{error} {seconds:.0f} 秒后重试。",
+        "The tunnel broke: {error} Trying again in {seconds:.0f} s.",
+    ),
+    "share_ending": _pair("正在结束（{reason}）…", "Ending ({reason})…"),
+    "share_ended": _pair("已不再公开。", "Not public any more."),
+    "share_time_up": _pair("时间到了", "the time is over"),
+    "share_page_asked": _pair("页面上要求停止", "asked on the page"),
+    "share_interrupted": _pair("Ctrl-C", "Ctrl-C"),
+    "share_told": _pair("系统要求结束", "told to end"),
+    "share_orphaned": _pair("启动它的进程已结束", "its parent process has gone"),
 }
 
 CHINESE_ERRORS: dict[str, str] = {
@@ -368,7 +401,7 @@ CHINESE_ERRORS: dict[str, str] = {
     "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
     "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离（{tried}）。修复办法：{command}",
     "CodeNotPublic": (
-        "公开期间不运行代码：这台机器的隔离是 {level} 级，而陌生人的代码需要 1、1c、2 或 2s 级。"
+        "这里不运行来自别处的代码：这台机器的隔离是 {level} 级，而那需要 1、1c、2 或 2s 级。"
         "分享时可用 `--allow unsafe-interpreter` 允许。"
     ),
     "EnvironmentFailed": (
@@ -412,5 +445,46 @@ CHINESE_ERRORS: dict[str, str] = {
         "保存用户和密钥的 {path} 无法使用：{reason}。它须可由此用户读写，磁盘须有空间；"
         "如果只是忙，请再试一次。"
     ),
+    "NobodyToShareWith": (
+        "还没有用户，谁也无法登录。请先添加自己：`python -m assistant user add NAME`。"
+    ),
+    "AlreadyShared": "助手已经由进程 {pid} 公开。请先结束那个进程，或在页面上停止公开。",
+    "NoCloudflared": (
+        "这里没有建立隧道用的 cloudflared。请安装它，"
+        "或加上 --yes 再运行，从 {page} 下载 {version} 版。"
+    ),
+    "NoCloudflaredRelease": (
+        "没有适合 {system} {machine} 的 cloudflared 可以下载。"
+        "请自行安装，使 `cloudflared` 在 PATH 中。"
+    ),
+    "CloudflaredNotFetched": (
+        "cloudflared 下载失败：{url}：{reason}。没有保留任何文件。"
+        "请重试，或自行安装，使 `cloudflared` 在 PATH 中。"
+    ),
+    "CloudflaredWrong": (
+        "收到的 {name} 与发布的文件不同，已删除：sha256 为 {found}，应为 {expected}。"
+        "途中可能有设备篡改文件；请自行安装 cloudflared。"
+    ),
+    "CloudflaredNotKept": "cloudflared 无法保存到 {path}：{reason}。",
+    "PortTaken": (
+        "端口 {port} 已被占用，应答的不是本应用。请用 --port 指定应用的端口，或一个空闲端口。"
+    ),
+    "AppNotStarted": "应用没有启动：{reason}。详情见 {log}。",
+    "AppEnded": "端口 {port} 上的应用已经结束，所以不再公开。请重新运行。",
+    "GateNotShut": (
+        "端口 {port} 上的应用不登录就能进入，所以没有公开。"
+        "它是旧版本，或用了另一个 ASSISTANT_HOME。请结束它再试。"
+    ),
+    "TunnelRateLimited": (
+        "Cloudflare 暂时不再为这个地址建立快速隧道（429）。"
+        "请等几分钟，或使用自己的隧道：--token 和 --hostname。"
+    ),
+    "TunnelRefused": "Cloudflare 不接受这个隧道令牌。请从控制台重新复制。",
+    "TunnelUnreachable": (
+        "cloudflared 连不上 Cloudflare：{reason}。"
+        "它需要 DNS，以及对外的 TCP 443 和 TCP 或 UDP 7844。"
+    ),
+    "TunnelEnded": "cloudflared 自己结束了（退出码 {code}）：{reason}",
+    "TunnelSlow": "隧道在 {seconds:.0f} 秒后仍未接通。",
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

@@ -54,6 +54,7 @@ AssistantError
 ├── TunnelUnreachable     cloudflared does not reach its network
 ├── TunnelEnded           cloudflared ended by itself
 ├── TunnelSlow            no address after a minute
+├── NobodyCanSignIn       served to others than this machine, and no way to sign in
 └── InternalError         a mistake of ours; the log has the traceback
 
 As in `engine.errors`, a message is a template and its fields, so that `texts` can say it in
@@ -366,6 +367,14 @@ class TunnelEnded(AssistantError):
 
 class TunnelSlow(AssistantError):
     template = "The tunnel was not up after {seconds:.0f} seconds."
+
+
+class NobodyCanSignIn(AssistantError):
+    template = (
+        "Not serving on {address}: nobody could sign in. First add a user, "
+        "`python -m assistant user add NAME`, or set up OpenID Connect or a trusted proxy. For "
+        "this machine alone no sign-in is needed: --server.address 127.0.0.1"
+    )
 
 
 class InternalError(AssistantError):

@@ -341,6 +341,58 @@ TEXTS: dict[str, dict[Language, str]] = {
     "share_interrupted": _pair("Ctrl-C", "Ctrl-C"),
     "share_told": _pair("系统要求结束", "told to end"),
     "share_orphaned": _pair("启动它的进程已结束", "its parent process has gone"),
+    "signin": _pair("登录", "Sign in"),
+    "signin_name": _pair("用户名", "User name"),
+    "signin_password": _pair("密码", "Password"),
+    "signin_wrong": _pair("用户名或密码不对。", "The user name or the password is wrong."),
+    "signin_wait": _pair(
+        "尝试次数太多，请等 {time} 再试。", "Too many tries. Wait {time} and try again."
+    ),
+    "signin_busy": _pair(
+        "现在登录的人太多，请稍后再试。", "Too many sign-ins just now. Try again."
+    ),
+    "signin_stale": _pair(
+        "这个表单已过期，或浏览器没有接受 cookie。请再试一次。",
+        "This form is too old, or the browser took no cookie. Try again.",
+    ),
+    "signin_nobody": _pair(
+        "还没有用户，因此无法登录。请在运行助手的机器上执行：python -m assistant user add NAME",
+        "There is no user yet, so nobody can sign in. On the machine that runs the assistant: "
+        "python -m assistant user add NAME",
+    ),
+    "signin_link": _pair("用一次性链接登录", "Sign in by a one-time link"),
+    "signin_link_hint": _pair(
+        "点击按钮后，这个链接就用掉了。", "The link is used up once you press the button."
+    ),
+    "signin_link_bad": _pair(
+        "这个链接已经用过或已过期。请重新要一个，或用密码登录。",
+        "This link was used already, or is too old. Ask for another, or sign in with a password.",
+    ),
+    "signout": _pair("退出登录", "Sign out"),
+    "account": _pair("帐户", "Account"),
+    "account_local": _pair(
+        "在这台机器上使用助手不需要登录。", "At this machine no sign-in is needed."
+    ),
+    "account_elsewhere": _pair(
+        "你是由前面的代理登录的，请在那里退出。",
+        "You were signed in by the proxy in front of the assistant; sign out there.",
+    ),
+    "account_back": _pair("回到助手", "Back to the assistant"),
+    "access_operator": _pair("管理者", "operator"),
+    "access_user": _pair("用户", "user"),
+    "keys": _pair("API 密钥", "API keys"),
+    "keys_hint": _pair(
+        "程序用它访问 /v1：Authorization: Bearer sk-…",
+        "Programs come in at /v1 with one: Authorization: Bearer sk-…",
+    ),
+    "key_label": _pair("用途", "What it is for"),
+    "key_make": _pair("新建密钥", "Make a key"),
+    "key_revoke": _pair("吊销", "Revoke"),
+    "key_revoke_which": _pair("吊销 {name}", "Revoke {name}"),
+    "key_made": _pair(
+        "新的密钥。只显示这一次，请现在保存：", "The new key. It is shown only now; keep it:"
+    ),
+    "keys_full": _pair("密钥太多，请先吊销一些。", "Too many keys. Revoke some first."),
 }
 
 CHINESE_ERRORS: dict[str, str] = {
@@ -486,5 +538,9 @@ CHINESE_ERRORS: dict[str, str] = {
     ),
     "TunnelEnded": "cloudflared 自己结束了（退出码 {code}）：{reason}",
     "TunnelSlow": "隧道在 {seconds:.0f} 秒后仍未接通。",
+    "NobodyCanSignIn": (
+        "不在 {address} 上提供服务：还没有人能登录。请先执行 python -m assistant user add NAME，"
+        "或设置 OpenID Connect 或可信代理；只在本机使用则不用登录：--server.address 127.0.0.1"
+    ),
     "InternalError": "内部出错（{kind}），详情见服务器日志。",
 }

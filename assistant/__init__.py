@@ -1,17 +1,20 @@
 """The doorway: conversations with a model. Pages and the launcher import nothing behind it.
 
 Inside, a file imports only from those before it:
-errors, literals, calls, toolspec, outputs, toolsource, pictures, coderunner, marked,
-foreign_schema, approval, toolchoice, settings, messages, events, texts, markdown, statistics,
-parse, callform, formats, grammar_reading, grammar_numbers, grammar_values, grammar_schema,
-grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window, round, codestep,
-execute, turn, items, jobs, cells, conversation, loading, manual, toolcost, fields, toolprocess,
-toolresults, toolworker, toolcatalog, toolfolder, toolbox, mcp_settings, mcp_transport, mcp_content,
-mcp_offer, mcp_link, mcp_client, sandbox, cellbook, preview,
-workbench, assistant, narration, state, server,
-terminal, upload, toolcommands, mcp_server, doctor, cli.
+errors, literals, calls, toolspec, ansi, outputs, toolsource, pictures, coderunner, marked,
+foreign_schema, approval, toolchoice, settings, messages, events, texts, access, markdown,
+statistics, parse, callform, formats, grammar_reading, grammar_numbers, grammar_values,
+grammar_schema, grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window,
+round, codestep, execute, turn, items, jobs, cells, conversation, conversations, loading, manual,
+toolcost, fields, toolprocess, toolresults, toolworker, toolcatalog, toolfolder, toolbox,
+mcp_settings, mcp_transport, mcp_content, mcp_offer, mcp_link, mcp_client, sandbox, exposure,
+offering, cellbook, preview, workbench, assistant, narration, state, server, terminal, upload,
+toolcommands, mcp_server, doctor, cli.
 """
 
+from assistant.access.sharing import Allowance, Sharing
+from assistant.access.visitor import ACCESS_HEADER, LOCAL, VISITOR_HEADER, Access, Visitor
+from assistant.ansi import Span, spans
 from assistant.approval import (
     Approved,
     Declined,
@@ -31,6 +34,7 @@ from assistant.errors import (
     UnknownConversation,
 )
 from assistant.events import Progress
+from assistant.exposure import Exposure
 from assistant.fields import Field, FieldKind, form_fields, read_fields
 from assistant.items import (
     CallItem,
@@ -99,8 +103,13 @@ from assistant.workbench import BenchState, Preparing, Unprepared, Unusable, Usa
 from engine import EngineError, FinishReason
 
 __all__ = [
+    "ACCESS_HEADER",
+    "LOCAL",
     "MIDDLEWARE",
     "ROUTES",
+    "VISITOR_HEADER",
+    "Access",
+    "Allowance",
     "Approved",
     "Assistant",
     "AssistantError",
@@ -124,6 +133,7 @@ __all__ = [
     "EngineError",
     "ErrorOutput",
     "Examples",
+    "Exposure",
     "Failed",
     "Fetching",
     "Field",
@@ -156,7 +166,9 @@ __all__ = [
     "SessionState",
     "SessionStatus",
     "Sessions",
+    "Sharing",
     "Snapshot",
+    "Span",
     "Stage",
     "Starting",
     "TableOutput",
@@ -172,6 +184,7 @@ __all__ = [
     "Unprepared",
     "Unusable",
     "Usable",
+    "Visitor",
     "Wanted",
     "Workbench",
     "call_line",
@@ -195,6 +208,7 @@ __all__ = [
     "rounds_note",
     "say",
     "showable",
+    "spans",
     "split_turns",
     "stage",
     "text",

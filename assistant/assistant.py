@@ -1,42 +1,36 @@
 """The assistant: one model, many conversations."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from assistant.approval import Permission, default_permission
+from assistant.access.visitor import LOCAL, Visitor
 from assistant.cellbook import cells_of, messages_of
 from assistant.cells import CellRun, changed, code_steps, new_cell, uploads_note, with_runs
+from assistant.coderunner import CodeRunner
 from assistant.conversation import Conversation
-from assistant.errors import (
-    EmptyQuestion,
-    ModelNotReady,
-    NoCode,
-    NothingToRepeat,
-    UnknownConversation,
-)
-from assistant.execute import Means
+from assistant.conversations import Conversations
+from assistant.errors import EmptyQuestion, ModelNotReady, NoCode, NothingToRepeat
+from assistant.exposure import Exposure, GuardedCode
 from assistant.jobs import Job
 from assistant.loading import ModelLoader, ModelState, Ready
-from assistant.manual import ManualTools
 from assistant.messages import CallStep, Message, Role
+from assistant.offering import Offering
 from assistant.preview import first_lines
 from assistant.round import Model
+from assistant.sandbox.level import Level
 from assistant.sandbox.notebook import export_notebook, import_notebook
 from assistant.settings import Mode
 from assistant.toolbox import Toolbox
 from assistant.toolcatalog import Examples
-from assistant.toolchoice import ChoiceMode, ToolChoice
 from assistant.toolcost import tool_costs
 from assistant.toolsource import ToolInfo, Trouble
 from assistant.turn import Turn
 from assistant.window import split_turns
-from assistant.workbench import Unusable, Workbench
+from assistant.workbench import Unusable, Usable, Workbench
 
 OPENING = 4096  # bytes of an uploaded file that are looked at
-MAX_CONVERSATIONS = 1000  # every opened page makes one; the oldest idle ones are forgotten
 
 
 class Assistant:
@@ -47,12 +41,14 @@ class Assistant:
         model: ModelLoader,
         tools: Toolbox | None = None,
         workbench: Workbench | None = None,
+        exposure: Exposure | None = None,
     ) -> None:
         self._model = model
         self._tools = tools or Toolbox(())
         self.workbench = workbench or Workbench(model.home)
-        self._conversations: OrderedDict[str, Conversation] = OrderedDict()
-        self._lock = threading.Lock()
+        self.exposure = exposure or Exposure()
+        self._offering = Offering(self._tools, self.exposure, model.home)
+        self._conversations = Conversations(self.workbench.discard)
 
     # The model
 
@@ -80,9 +76,11 @@ class Assistant:
 
     def tools(self, conversation: Conversation) -> Sequence[ToolInfo]:
         """All that could be offered: the person's own definitions, then the registered ones."""
-        own = ManualTools(conversation.settings.manual_tools).tools()
-        names = {tool.name for tool in own}
-        return [*own, *(tool for tool in self._tools.tools() if tool.name not in names)]
+        return self._offering.tools(conversation)
+
+    def forbids(self, tool: ToolInfo) -> bool:
+        """Whether it is off for everybody, because the app is public."""
+        return self._offering.forbids(tool)
 
     def troubles(self) -> Sequence[Trouble]:
         return self._tools.troubles()
@@ -95,64 +93,24 @@ class Assistant:
         state = self._model.state
         if not isinstance(state, Ready):
             return {}
-        return tool_costs(state.format, [tool.spec for tool in self._offered(conversation)])
-
-    def _choice(self, conversation: Conversation) -> ToolChoice:
-        """A named tool may be gone, or off, since it was chosen."""
-        choice = conversation.settings.tool_choice
-        names = {tool.name for tool in self._offered(conversation)}
-        return choice if not choice.name or choice.name in names else ToolChoice()
-
-    def _offered(self, conversation: Conversation) -> tuple[ToolInfo, ...]:
-        off = conversation.settings.tools_off
-        return tuple(tool for tool in self.tools(conversation) if tool.name not in off)
-
-    def _means(self, conversation: Conversation) -> Means:
-        """What the model may use in the turn that begins."""
-        settings = conversation.settings
-        code = self.workbench.session(conversation.id) if settings.code_on else None
-        choice = self._choice(conversation)
-        # Who wants no tools still wants code to be run.
-        if not settings.tools_on or (code and choice.mode is ChoiceMode.NONE):
-            return Means(code=code)
-
-        def permission(tool: ToolInfo) -> Permission:
-            # Asked anew for every call: a person may change it while the turn runs.
-            chosen = conversation.settings.permissions.get(tool.name)
-            return chosen or default_permission(tool.effects)
-
-        return Means(
-            tools=self._offered(conversation),
-            source=self._tools,
-            code=code,
-            manual=frozenset(spec.name for spec in settings.manual_tools),
-            folder=self._model.home() / "conversations" / conversation.id,
-            permission=permission,
-            choice=choice,
-            constrain=settings.constrain_calls,
-        )
+        offered = self._offering.offered(conversation)
+        return tool_costs(state.format, [tool.spec for tool in offered])
 
     # Conversations
 
-    def new_conversation(self, mode: Mode = Mode.CHAT) -> Conversation:
-        conversation = Conversation(mode)
-        with self._lock:
-            self._conversations[conversation.id] = conversation
-            self._forget_oldest()
-        return conversation
+    def new_conversation(self, mode: Mode = Mode.CHAT, owner: str = "") -> Conversation:
+        """`owner` is the name of the visitor whose it is."""
+        return self._conversations.new(mode, owner)
 
-    def conversation(self, conversation_id: str) -> Conversation:
-        with self._lock:
-            if conversation_id not in self._conversations:
-                raise UnknownConversation(id=conversation_id)
-            self._conversations.move_to_end(conversation_id)
-            return self._conversations[conversation_id]
+    def conversation(self, conversation_id: str, visitor: Visitor = LOCAL) -> Conversation:
+        """The door for an id from outside. All else here takes ids that have come through it."""
+        return self._conversations.of(visitor, conversation_id)
 
     # Answers
 
     def ask(self, conversation_id: str, question: str) -> Job:
         """Starts an answer. If it is refused, the conversation stays as it was."""
-        conversation = self.conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id)
         # A terminal may hand over halves of surrogate pairs, which no tokenizer takes.
         question = question.encode("utf-8", "replace").decode("utf-8").strip()
         if not question:
@@ -165,7 +123,7 @@ class Assistant:
 
     def regenerate(self, conversation_id: str) -> Job:
         """Writes the last answer anew, from its question on."""
-        conversation = self.conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id)
         with conversation.lock:
             self._last_answer(conversation)
             _, turns = split_turns(conversation.messages)
@@ -174,7 +132,7 @@ class Assistant:
 
     def continue_(self, conversation_id: str) -> Job:
         """Carries a cut answer on from the ids it ended with; one without any starts anew."""
-        conversation = self.conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id)
         with conversation.lock:
             cut, kept = self._last_answer(conversation)
             if cut.ended is None or not cut.ended.was_cut:
@@ -197,14 +155,16 @@ class Assistant:
             raise ModelNotReady()
         settings = conversation.settings
         if settings.code_on:
-            self._check_workbench()
+            self._check_workbench(conversation.owner)
         prompt = kept if cut is None else (*kept, cut)
         taught = state.format.code_prompt if settings.code_on else ""
         system_prompt = "\n".join(filter(None, (taught, settings.system_prompt)))
         if system_prompt:
             prompt = (Message(Role.SYSTEM, system_prompt), *prompt)
         model = Model(state.engine, state.format, settings.sampling(state.format.stop_ids))
-        job = Job(Turn(model, prompt, self._means(conversation)), conversation.commit)
+        code = self._runner(conversation) if settings.code_on else None
+        means = self._offering.means(conversation, code)
+        job = Job(Turn(model, prompt, means), conversation.commit)
         conversation.begin(kept, job)
         job.start()
         return job
@@ -213,7 +173,7 @@ class Assistant:
 
     def upload(self, conversation_id: str, name: str, data: bytes | BinaryIO) -> str:
         """Stores a file where the code finds it; the model learns of it with the next question."""
-        conversation = self.conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id)
         stored = self.workbench.session(conversation_id).upload(name, data)
         if not isinstance(data, bytes):
             data.seek(0)
@@ -245,25 +205,38 @@ class Assistant:
 
     def restart(self, conversation_id: str) -> None:
         """Ends a conversation's Python; its files and its cells stay."""
-        self.conversation(conversation_id).check_idle()
+        self._conversations.get(conversation_id).check_idle()
         self.workbench.session(conversation_id).restart()
 
     def export_notebook(self, conversation_id: str) -> bytes:
-        return export_notebook(cells_of(self.conversation(conversation_id).messages))
+        return export_notebook(cells_of(self._conversations.get(conversation_id).messages))
 
     def import_notebook(self, conversation_id: str, data: bytes) -> None:
         """Appends a notebook's cells to the conversation, with the outputs that they have in it."""
-        conversation = self.conversation(conversation_id)
+        conversation = self._conversations.get(conversation_id)
         messages = messages_of(import_notebook(data))
         with conversation.lock:
             conversation.check_idle()
             conversation.append(messages)
 
-    def _check_workbench(self) -> None:
-        """Refuses where no code can be run."""
+    def _check_workbench(self, owner: str) -> None:
+        """Refuses where this owner's code cannot be run, as far as is known."""
         state = self.workbench.state
         if isinstance(state, Unusable):
             raise state.error
+        if isinstance(state, Usable):
+            self.exposure.check_level(state.level, owner)
+
+    def _check_run(self, owner: str) -> None:
+        """The same before each run, when it has to be known."""
+        if self.exposure.forbids_level(Level.NONE, owner):
+            self.workbench.prepare()
+            self.workbench.wait()
+        self._check_workbench(owner)
+
+    def _runner(self, conversation: Conversation) -> CodeRunner:
+        check = partial(self._check_run, conversation.owner)
+        return GuardedCode(self.workbench.session(conversation.id), check)
 
     def _run_cells(
         self,
@@ -271,15 +244,15 @@ class Assistant:
         choose: Callable[[list[CallStep]], list[CallStep]],
         prepare: Callable[[], None] = lambda: None,
     ) -> Job:
-        conversation = self.conversation(conversation_id)
-        self._check_workbench()
+        conversation = self._conversations.get(conversation_id)
+        self._check_workbench(conversation.owner)
         with conversation.lock:
             conversation.check_idle()
             kept = conversation.messages
             steps = choose(code_steps(kept))
             if not steps:
                 raise NoCode()
-            work = CellRun(self.workbench.session(conversation_id), steps, prepare)
+            work = CellRun(self._runner(conversation), steps, prepare)
 
             def commit(job: Job, _: tuple[Message, ...]) -> None:
                 conversation.revise(job, with_runs(kept, work.done))
@@ -288,10 +261,3 @@ class Assistant:
             conversation.begin(kept, job)
             job.start()
             return job
-
-    def _forget_oldest(self) -> None:
-        surplus = len(self._conversations) - MAX_CONVERSATIONS
-        idle = [each.id for each in self._conversations.values() if each.job is None]
-        for oldest in idle[: max(surplus, 0)]:
-            del self._conversations[oldest]
-            self.workbench.discard(oldest)

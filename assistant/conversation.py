@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 
+from assistant.access.visitor import Access, Visitor
 from assistant.errors import AnswerRunning
 from assistant.jobs import Job
 from assistant.messages import Message
@@ -13,19 +14,27 @@ from assistant.settings import ChatSettings, Mode
 class Conversation:
     """`messages` are those before the answer that `job` is writing, if there is one.
 
+    `owner` is the name of the visitor whose it is, "" of one at this machine who has none.
     Any thread may read. Who changes it holds `lock` meanwhile. `revision` grows with every
     change, so that a page can tell whether it shows the latest.
     """
 
-    def __init__(self, mode: Mode = Mode.CHAT) -> None:
+    def __init__(self, mode: Mode = Mode.CHAT, owner: str = "") -> None:
         self.mode = mode
-        self.id = secrets.token_urlsafe(16)  # whoever knows it may read, so it cannot be guessed
+        self.owner = owner
+        self.id = secrets.token_urlsafe(16)  # at the machine itself it is all that protects it
         self.lock = threading.RLock()
         self.messages: tuple[Message, ...] = ()
         self.settings = ChatSettings(tools_on=mode is Mode.TOOLS, code_on=mode is Mode.INTERPRETER)
         self.uploaded: dict[str, str] = {}  # files the model has not been told of; first lines
         self.job: Job | None = None
         self.revision = 0
+
+    def is_for(self, visitor: Visitor) -> bool:
+        """What was said at the machine is also the operators', who signed in by name."""
+        if not self.owner:
+            return visitor.access is Access.OPERATOR
+        return visitor.name == self.owner
 
     def check_idle(self) -> None:
         if self.job is not None:

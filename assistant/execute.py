@@ -49,6 +49,10 @@ def _by_effects(tool: ToolInfo) -> Permission:
     return default_permission(tool.effects)
 
 
+def _none(tool: ToolInfo) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Means:
     """What a model may use in a turn. `manual` names the tools that a person plays."""
@@ -59,8 +63,12 @@ class Means:
     code: CodeRunner | None = None
     folder: Path = Path()
     permission: Callable[[ToolInfo], Permission] = _by_effects
+    forbidden: Callable[[ToolInfo], bool] = _none  # asked anew for every round and call
     choice: ToolChoice = field(default_factory=ToolChoice)  # of the first round
     constrain: bool = False  # decode calls so that they cannot fail to be read
+
+    def offered(self) -> list[ToolInfo]:
+        return [tool for tool in self.tools if not self.forbidden(tool)]
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,8 @@ class Executor:
     def _run_tool(
         self, step: CallStep, call: ToolCall, tool: ToolInfo, said: Sequence[str], report: Report
     ) -> tuple[CallStep, _Outcome]:
+        if self.means.forbidden(tool):
+            return step, _forbidden(tool)
         permission = self.means.permission(tool)
         if permission is Permission.NEVER:
             why = f"The person does not allow {tool.name} to be run."
@@ -165,7 +175,7 @@ class Executor:
                 return step, _Outcome(
                     CallState.DONE, (TextOutput(result),), shortened(result, limit)
                 )
-            case Approved(arguments):
+            case Approved(arguments) if question.wanted is Wanted.APPROVAL:
                 edited = dict(arguments) != dict(question.arguments)
                 if edited:
                     call = replace(call, arguments=arguments)
@@ -180,6 +190,8 @@ class Executor:
         return step, _declined(why)
 
     def _call_source(self, tool: ToolInfo, arguments: Mapping[str, Value]) -> _Outcome:
+        if self.means.forbidden(tool):  # since it was offered, or allowed by a person
+            return _forbidden(tool)
         assert self.means.source is not None  # its tools came from there
         folder = self.means.folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +217,7 @@ class Executor:
 
     def _offered(self) -> str:
         """What there is instead, for a model that asked for what there is not."""
-        offered = sorted(self._tools)
+        offered = sorted(tool.name for tool in self.means.offered())
         tools = f"The tools are: {', '.join(offered)}." if offered else "There are no tools."
         return f"{tools} Python code can be run." if self.means.code is not None else tools
 
@@ -230,6 +242,11 @@ def _key(call: Call) -> str:
 def _refused(why: str) -> _Outcome:
     message = why.removeprefix("Error: ")
     return _Outcome(CallState.FAILED, (ErrorOutput("Error", message),), why)
+
+
+def _forbidden(tool: ToolInfo) -> _Outcome:
+    why = f"{tool.name} is off while this assistant can be reached from outside its machine."
+    return _refused(f"Error: {why} It was not run. Answer without it.")
 
 
 def _declined(why: str) -> _Outcome:

@@ -8,7 +8,9 @@ import os
 import threading
 from pathlib import Path
 
+from assistant.access.store import open_store
 from assistant.assistant import Assistant
+from assistant.exposure import Exposure
 from assistant.loading import ModelLoader
 from assistant.mcp_client import McpTools
 from assistant.toolbox import Toolbox
@@ -26,7 +28,8 @@ def instance() -> Assistant:
     global _instance
     with _lock:
         if _instance is None:
-            _instance = Assistant(_loader(), Toolbox([FolderTools(), McpTools()]))
+            toolbox = Toolbox([FolderTools(), McpTools()])
+            _instance = Assistant(_loader(), toolbox, exposure=Exposure(open_store()))
             path = os.environ.get("MODEL")
             _instance.open_model(Path(path).expanduser() if path else None)
         return _instance

@@ -145,7 +145,7 @@ class Turn:
         withheld = self._rounds_used_up or self._executor.n_repeats >= MAX_REPEATS
         if withheld or self._means.choice.mode is ChoiceMode.NONE:
             return (), ToolChoice(ChoiceMode.NONE)
-        return [tool.spec for tool in self._means.tools], choice
+        return [tool.spec for tool in self._means.offered()], choice
 
     def _constraint(self, tools: Sequence[ToolSpec], choice: ToolChoice) -> Constraint | None:
         """A call that is required, or forbidden, can only be had by constraining."""

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-from assistant import Assistant, ModelLoader
+from assistant import Assistant, Exposure, ModelLoader
 from assistant.toolbox import Toolbox
 from assistant.toolsource import ToolSource
 from assistant.workbench import Workbench
@@ -241,9 +241,11 @@ def assistant_on(
     home: Path,
     tools: ToolSource | None = None,
     workbench: Workbench | None = None,
+    exposure: Exposure | None = None,
 ) -> Assistant:
     """An assistant whose model is ready."""
-    assistant = Assistant(loader_of(fake, home), Toolbox([tools] if tools else []), workbench)
+    toolbox = Toolbox([tools] if tools else [])
+    assistant = Assistant(loader_of(fake, home), toolbox, workbench, exposure)
     assistant.open_model(None)
     state = assistant.model_state
     while type(state).__name__ not in ("Ready", "Failed"):

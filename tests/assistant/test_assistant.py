@@ -6,7 +6,7 @@ import pytest
 from fake_engine import CHATGLM3, FakeEngine, assistant_on, loader_of
 
 from assistant import Assistant, ChatSettings, Conversation, FinishReason
-from assistant.assistant import MAX_CONVERSATIONS
+from assistant.conversations import MAX_CONVERSATIONS
 from assistant.errors import (
     AnswerRunning,
     EmptyQuestion,

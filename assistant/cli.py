@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… upload`."""
+"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… user`, …"""
 
 import argparse
 import io
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from assistant.access.commands import add_key_command, add_user_command
 from assistant.assistant import Assistant
 from assistant.doctor import add_doctor
 from assistant.errors import AssistantError
@@ -51,7 +52,16 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m assistant", description=DESCRIPTION, epilog=EXIT_CODES
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for add_command in (add_chat, add_doctor, add_interpreter, add_tools, add_mcp, add_upload):
+    for add_command in (
+        add_chat,
+        add_doctor,
+        add_interpreter,
+        add_tools,
+        add_mcp,
+        add_user_command,
+        add_key_command,
+        add_upload,
+    ):
         command = add_command(commands)
         command.add_argument(
             "--lang", type=Language, choices=[*Language], default=system_language(), metavar="zh|en"

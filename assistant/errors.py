@@ -32,6 +32,10 @@ AssistantError
 ├── LastOperator          the others would be left without an operator
 ├── PasswordTooShort      a new password that is too easily guessed
 ├── PasswordTooLong       a new password longer than any need be
+├── PasswordsDiffer       a password that was typed in two ways
+├── PasswordUnread        no password came from where it was to come from
+├── WrongPassword         a name and a password that do not belong together
+├── TooManyAttempts       sign-ins are slowed after failures
 ├── UnknownKey            the user has no such key
 ├── AccessFileDamaged     the file of users and keys cannot be read any more
 ├── AccessFileForeign     what is in its place is something else
@@ -234,6 +238,22 @@ class PasswordTooShort(AssistantError):
 
 class PasswordTooLong(AssistantError):
     template = "The password is too long: it may have at most {most} bytes in UTF-8."
+
+
+class PasswordsDiffer(AssistantError):
+    template = "The two passwords are not the same. Nothing was changed."
+
+
+class PasswordUnread(AssistantError):
+    template = "No password could be read. Type it in a terminal, or pipe in one line of UTF-8."
+
+
+class WrongPassword(AssistantError):
+    template = "The name or the password is wrong."
+
+
+class TooManyAttempts(AssistantError):
+    template = "Too many attempts to sign in. Try again in {seconds} s."
 
 
 class UnknownKey(AssistantError):

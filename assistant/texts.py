@@ -307,6 +307,34 @@ TEXTS: dict[str, dict[Language, str]] = {
     "tools_passed": _pair("示例通过：{count}", "examples passed: {count}"),
     "tools_failed": _pair("示例未通过", "examples failed"),
     "tools_untried": _pair("没有示例", "no examples"),
+    "cli_user_added": _pair("已添加{access} {name}。", "Added {name}: {access}."),
+    "cli_user_removed": _pair(
+        "已删除 {name}，其登录、链接和密钥都已失效。",
+        "Removed {name}; their sign-ins, links and keys have ended.",
+    ),
+    "cli_user_password_set": _pair(
+        "{name} 的密码已更改，所有登录都已结束；密钥仍然有效。",
+        "{name} has a new password and is signed out everywhere; their keys stay.",
+    ),
+    "cli_user_none": _pair(
+        "还没有用户。添加第一位（管理者）：python -m assistant user add NAME",
+        "There are no users. Add the first, the operator: python -m assistant user add NAME",
+    ),
+    "cli_user_with_password": _pair("有密码", "has a password"),
+    "cli_user_without_password": _pair("无密码", "no password"),
+    "cli_user_link": _pair(
+        "接在网页地址之后打开；{minutes} 分钟内有效，只能用一次。",
+        "Open it after the page's address, within {minutes} minutes; it works once.",
+    ),
+    "cli_password_new": _pair("新密码：", "New password: "),
+    "cli_password_again": _pair("再输一次：", "Once more: "),
+    "cli_key_made": _pair(
+        "请现在保存：这个密钥不会再显示。", "Keep it now: this key is not shown again."
+    ),
+    "cli_key_none": _pair("还没有密钥。", "There are no keys."),
+    "cli_key_revoked": _pair("密钥 {id} 已失效。", "Key {id} has ended."),
+    "cli_key_never_used": _pair("从未使用", "never used"),
+    "cli_key_used": _pair("上次使用 {time}", "last used {time}"),
     "cli_error": _pair("错误：{error}", "error: {error}"),
     "share_ask": _pair(
         "这里没有 cloudflared。从 {page} 下载 {name}（40 MB，校验 sha256）？[y/N] ",
@@ -475,11 +503,15 @@ CHINESE_ERRORS: dict[str, str] = {
     ),
     "UnknownUser": "没有用户 {name!r}。`python -m assistant user list` 列出现有用户。",
     "LastOperator": (
-        "{name} 是唯一的管理员，而还有其他用户。请先添加另一位管理员："
+        "{name} 是唯一的管理者，而还有其他用户。请先添加另一位管理者："
         "`python -m assistant user add NAME --operator`。"
     ),
     "PasswordTooShort": "密码太短：至少要有 {least} 个字符。",
     "PasswordTooLong": "密码太长：按 UTF-8 最多 {most} 字节。",
+    "PasswordsDiffer": "两次输入的密码不一样，什么都没有改动。",
+    "PasswordUnread": "没有读到密码。请在终端里输入，或通过管道传入一行 UTF-8 文本。",
+    "WrongPassword": "用户名或密码不对。",
+    "TooManyAttempts": "登录尝试过多，请在 {seconds} 秒后再试。",
     "UnknownKey": "没有密钥 {id!r}。`python -m assistant key list` 列出现有密钥。",
     "AccessFileDamaged": (
         "保存用户和密钥的 {path} 已损坏：{reason}。现在谁也不能进入。"

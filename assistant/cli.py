@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… user`, …"""
+"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… user`, `… share`, …"""
 
 import argparse
 import io
@@ -23,6 +23,7 @@ from assistant.texts import Language, say
 from assistant.toolbox import Toolbox
 from assistant.toolcommands import add_tools
 from assistant.toolfolder import FolderTools
+from assistant.tunnel.share import add_share
 from assistant.upload import upload
 from engine import EngineError, asked_threads
 
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         add_mcp,
         add_user_command,
         add_key_command,
+        add_share,
         add_upload,
     ):
         command = add_command(commands)

@@ -1,7 +1,6 @@
 """`python share_command.py ARGUMENT…`: the command `share` that starts the tiny app, if any."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 

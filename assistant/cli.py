@@ -1,4 +1,4 @@
-"""The command line: `python -m assistant chat`, `… tools`, `… mcp`, `… doctor`, `… user`, `… share`, …"""
+"""The command line: `python -m assistant chat`, `… tools`, `… doctor`, `… user`, `… share`, …"""
 
 import argparse
 import io

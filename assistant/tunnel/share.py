@@ -34,11 +34,10 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TOKEN = "TUNNEL_TOKEN"  # noqa: S105  the name of a variable
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-DESCRIPTION = (
-    "Make the app public through a Cloudflare tunnel, for a while: prints its address and a link "
-    "that signs the operator in. Everybody else meets the sign-in page. The app is started, if it "
-    "does not run on the port already; both end with this command."
-)
+DESCRIPTION = """\
+Make the app public through a Cloudflare tunnel, for a while. Prints its address and a link that
+signs the operator in; everybody else meets the sign-in page. The app is started if it does not run
+on the port already. Ctrl-C ends the tunnel, and the app if it was started here."""
 EPILOG = """\
 What is off in public, unless --allow names it:
   risky-tools         tools that write or that use the network, and MCP servers

@@ -76,6 +76,7 @@ _VEGA = _words(
 )
 _SIDES = frozenset({"width", "height"})
 _COUNTS = frozenset({"nticks", "nbinsx", "nbinsy", "maxbins", "maxdepth", "tickCount", "columns"})
+_NUMBERS = ("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8")
 _ROWS = ("values", "datasets")  # Vega-Lite's data: their keys are the columns' names
 _MARKS = _words(
     "bar line point area tick rect circle square rule text arc trail boxplot errorbar errorband"
@@ -140,6 +141,8 @@ class _Rebuilt:
                 kept[key] = self._rows(each, depth + 1)
             elif key == "bdata":
                 kept[key] = self._base64(each)
+            elif key == "dtype" and each not in _NUMBERS:
+                raise Refused
             else:
                 kept[key] = _bounded(key, self._value(each, depth + 1))
         return kept

@@ -1,6 +1,7 @@
 """A call on the page: what was asked for, and what came of it. None of it is taken as markup."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import streamlit as st
 
@@ -23,8 +24,8 @@ from assistant import (
     level_words,
     literal,
     text,
-    without_colours,
 )
+from pages.parts import coloured
 
 ICONS = {
     CallState.RUNNING: ":material/progress_activity:",
@@ -35,7 +36,8 @@ ICONS = {
     CallState.STOPPED: ":material/stop_circle:",
     CallState.REPEATED: ":material/repeat:",
 }
-
+# No link to Plotly's site, and no picture that would have to be made by a click.
+PLOTLY = {"displaylogo": False, "showLink": False, "plotlyServerURL": ""}
 
 Below = Callable[[CallStep], None]  # draws what a page has to say of a call that has ended
 
@@ -92,11 +94,8 @@ def draw_output(output: Output, key: str, language: Language) -> None:
             draw_table(output, language)
         case ImageOutput(data, width):
             st.image(data, width=width)
-        case ChartOutput("vega-lite", spec):
-            st.vega_lite_chart(spec=dict(spec), key=key)
-        case ChartOutput(library, spec):
-            st.caption(text(language, "chart", library=library))
-            st.json(dict(spec), expanded=1)
+        case ChartOutput():
+            draw_chart(output, key, language)
         case FileOutput(name, data):
             st.download_button(
                 text(language, "download_file", name=literal(name)),
@@ -114,8 +113,22 @@ def draw_output(output: Output, key: str, language: Language) -> None:
 
 
 def draw_text(words: str) -> None:
-    """Text as it is, whatever stands in it, without its colours."""
-    st.code(without_colours(words), language=None, wrap_lines=True)
+    """Text as it is, whatever stands in it."""
+    coloured.draw(words)
+
+
+def draw_chart(chart: ChartOutput, key: str, language: Language) -> None:
+    """A figure to move in; what the library cannot draw is shown as what it says."""
+    alt = text(language, "chart", library=chart.library)
+    try:
+        if chart.library == "vega-lite":
+            st.vega_lite_chart(spec=dict(chart.spec), key=key, alt=alt)
+        else:
+            spec = deepcopy(dict(chart.spec))  # plotly takes it apart
+            st.plotly_chart(spec, key=key, alt=alt, config=PLOTLY)
+    except (ValueError, TypeError):  # plotly checks what it is given
+        st.caption(alt)
+        st.json(dict(chart.spec), expanded=1)
 
 
 def draw_table(table: TableOutput, language: Language) -> None:

@@ -1,5 +1,6 @@
 """The interpreter page on the scripted engine and scripted code, without a browser."""
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,17 +9,16 @@ import pytest
 from fake_engine import FakeEngine, assistant_on
 from scripted_sessions import ScriptedSession, ScriptedSessions, workbench_of
 from streamlit.runtime.context import ContextProxy
-from streamlit.testing.v1 import AppTest
+from tabs import Tab
 
 import assistant
-from assistant import Conversation
 from assistant.coderunner import CodeResult
 from assistant.errors import SandboxRefused
 from assistant.outputs import ChartOutput, ErrorOutput, JsonOutput, TableOutput, TextOutput
 from assistant.sandbox.environment import SetUp
 from assistant.sandbox.level import Level
+from pages.parts import coloured
 
-MAIN = Path(__file__).parents[2] / "pages" / "main.py"
 ONE = "```python\nprint(1)\n```\n"
 HOSTILE = "<script>x</script> ![a](http://evil.invalid) :red[x] $x$"
 
@@ -29,51 +29,21 @@ def _uninstall() -> Iterator[None]:
     assistant.install(None)
 
 
-class Page:
+class Page(Tab):
     """The interpreter page in one browser tab."""
 
     def __init__(self, home: Path, *script: str, sessions: ScriptedSessions | None = None) -> None:
         self.sessions = sessions or ScriptedSessions(home)
         self.engine = FakeEngine(*script, context_length=20_000)
-        self.behind = assistant_on(self.engine, home, None, workbench_of(self.sessions))
-        assistant.install(self.behind)
-        self.app = AppTest.from_file(str(MAIN), default_timeout=30)
-        self.run()
-        self.app.switch_page("interpreter.py")
-        self.run()
+        behind = assistant_on(self.engine, home, None, workbench_of(self.sessions))
+        super().__init__(behind, "interpreter.py")
         if self.sessions.may_start.is_set():
             self.behind.workbench.wait()
             self.run()
 
-    def run(self) -> None:
-        self.app.run()
-        assert not self.app.exception
-
-    @property
-    def conversation(self) -> Conversation:
-        found = self.app.query_params["c"]
-        return self.behind.conversation(found if isinstance(found, str) else found[0])
-
     @property
     def session(self) -> ScriptedSession:
         return self.sessions.session(self.conversation.id)
-
-    def ask(self, question: str = "Hi") -> None:
-        self.app.chat_input[0].set_value(question)
-        self.run()
-        self.settle()
-
-    def settle(self) -> None:
-        job = self.conversation.job
-        if job is not None:
-            job.wait()
-        self.run()
-
-    def click(self, label: str) -> None:
-        [button] = [each for each in self.app.button if each.label == label]
-        button.click()
-        self.run()
-        self.settle()
 
     def click_first(self, label: str) -> None:
         next(each for each in self.app.button if each.label == label).click()
@@ -83,10 +53,8 @@ class Page:
     def codes(self) -> list[str]:
         return [code.value for code in self.app.code]
 
-    def written(self) -> str:
-        elements = [*self.app.markdown, *self.app.caption, *self.app.text, *self.app.code]
-        plain = "\n".join(str(element.value) for element in elements)
-        return re.sub(r"\\(.)", r"\1", plain)
+    def coloured(self) -> list[str]:
+        return [each.proto.body for each in self.app.get("html")]
 
 
 def test_code_is_drawn_with_all_it_gave_and_how_it_was_isolated(tmp_path: Path) -> None:
@@ -96,15 +64,20 @@ def test_code_is_drawn_with_all_it_gave_and_how_it_was_isolated(tmp_path: Path) 
         TextOutput("\x1b[31mred\x1b[0m\n", "stderr"),
         TableOutput(("a",), ((1,),), 1),
         ChartOutput("vega-lite", {"mark": "bar", "data": {"values": [{"a": 1}]}}),
-        ChartOutput("plotly", {"data": []}),
+        ChartOutput("plotly", {"data": [{"type": "bar", "y": [1]}]}),
+        ChartOutput("plotly", {"data": [{"type": "bar", "y": 1}]}),
         JsonOutput([1]),
         ErrorOutput("KeyError", "'x'", "Traceback\n\x1b[31mKeyError\x1b[0m"),
     )
     page.session.results = [CodeResult(outputs, "error", 0.25, "1c", ())]
     page.ask()
-    assert {"print(1)", "out", "red", "Traceback\nKeyError"} <= set(page.codes())
+    assert {"print(1)", "out"} <= set(page.codes())
+    assert ">red</span>" in page.coloured()[0]
+    assert "Traceback\n<span" in page.coloured()[1]
     assert list(page.app.dataframe[0].value.columns) == ["a"]
     assert len(page.app.get("vega_lite_chart")) == 1
+    assert len(page.app.get("plotly_chart")) == 1
+    assert '{"data": [{"type": "bar", "y": 1}]}' in [each.value for each in page.app.json]
     assert "0.2 s · Isolated" in page.written()
 
 
@@ -119,6 +92,54 @@ def test_nothing_of_what_code_says_is_markup(tmp_path: Path) -> None:
     drawn = [each.value for each in (*page.app.markdown, *page.app.error, *page.app.caption)]
     drawn += [each.label for each in page.app.expander]
     assert all("](http" not in each and "<script>" not in each for each in drawn)
+
+
+@pytest.mark.parametrize(
+    "hostile", [HOSTILE, "](javascript:x)", "<img src=x onerror=y>", "`` ` ``", "</pre>", '"&quot;']
+)
+def test_coloured_text_is_escaped_whole(tmp_path: Path, hostile: str) -> None:
+    page = Page(tmp_path, ONE, "Done.")
+    output = TextOutput(f"\x1b[1;3;4;31m{hostile}\x1b[0m{hostile}", "stdout")
+    page.session.results = [CodeResult((output,), "ok", 0, "1", ())]
+    page.ask()
+    [drawn] = page.coloured()
+    assert re.findall("<[^>]*", drawn) == [
+        drawn[: drawn.index(">")],
+        drawn[drawn.index("<span") : drawn.index(">", drawn.index("<span"))],
+        "</span",
+        "</pre",
+    ]
+    assert html.unescape(re.sub("<[^>]*>", "", drawn)) == hostile * 2
+
+
+def test_more_colours_than_can_be_drawn_are_left_out(tmp_path: Path) -> None:
+    page = Page(tmp_path, ONE, "Done.")
+    output = TextOutput("\x1b[31ma\x1b[32mb" * 2000, "stdout")
+    page.session.results = [CodeResult((output,), "ok", 0, "1", ())]
+    page.ask()
+    assert page.coloured() == []
+    assert "ab" * 2000 in page.codes()
+
+
+@pytest.mark.parametrize("colour", coloured.COLOURS)
+def test_every_colour_can_be_read_on_a_light_page_and_on_a_dark_one(colour: str) -> None:
+    light, dark = coloured.COLOURS[colour]
+    assert contrast(light, "#f3f5f8") >= 4.5
+    assert contrast(dark, "#1e242e") >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG defines it."""
+    darker, lighter = sorted(map(luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_the_level_is_said_in_words(tmp_path: Path) -> None:

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 from fake_engine import FakeEngine, assistant_on
 from scripted_tools import SEND, WEATHER, ScriptedTools, as_written, failed, gave
-from streamlit.testing.v1 import AppTest
+from tabs import Tab
 
 import assistant
-from assistant import ChoiceMode, Conversation, Permission, ToolChoice
+from assistant import ChoiceMode, Permission, ToolChoice
 from assistant.events import ApprovalAsked
 from assistant.outputs import FileOutput, ImageOutput, JsonOutput, TableOutput, TextOutput
 from assistant.toolsource import Trouble
 
-MAIN = Path(__file__).parents[2] / "pages" / "main.py"
 OSLO = as_written("get_weather", city="Oslo")
 MAIL = as_written("send", to="bo", text="Hi")
 PNG = bytes.fromhex(
@@ -31,35 +30,16 @@ def _uninstall() -> Iterator[None]:
     assistant.install(None)
 
 
-class Page:
+class Page(Tab):
     """The tools page in one browser tab."""
 
     def __init__(self, home: Path, *script: str, tools: ScriptedTools | None = None) -> None:
         self.tools = tools or ScriptedTools(WEATHER, SEND)
         self.engine = FakeEngine(*script, context_length=20_000)
-        self.behind = assistant_on(self.engine, home, self.tools)
-        assistant.install(self.behind)
-        self.app = AppTest.from_file(str(MAIN), default_timeout=30)
-        self.run()
-        self.app.switch_page("tools.py")
-        self.run()
-
-    def run(self) -> None:
-        self.app.run()
-        assert not self.app.exception
-
-    @property
-    def conversation(self) -> Conversation:
-        found = self.app.query_params["c"]
-        return self.behind.conversation(found if isinstance(found, str) else found[0])
-
-    def ask(self, question: str = "Hi") -> None:
-        """Asks, and waits for the answer or for what the job asks in turn."""
-        self.app.chat_input[0].set_value(question)
-        self.run()
-        self.settle()
+        super().__init__(assistant_on(self.engine, home, self.tools), "tools.py")
 
     def settle(self) -> None:
+        """Waits for the answer, or for what the job asks in turn."""
         job = self.conversation.job
         if job is not None:
             for event in job.events():
@@ -67,22 +47,11 @@ class Page:
                     break
         self.run()
 
-    def click(self, label: str) -> None:
-        [button] = [each for each in self.app.button if each.label == label]
-        button.click()
-        self.run()
-        self.settle()
-
     def labels(self) -> list[str]:
         return [re.sub(r"\\(.)", r"\1", each.label) for each in self.app.expander]
 
     def said(self) -> list[str]:
         return [message.markdown[-1].value for message in self.app.chat_message if message.markdown]
-
-    def written(self) -> str:
-        return "\n".join(
-            str(each.value) for each in [*self.app.code, *self.app.caption, *self.app.text]
-        )
 
 
 def test_a_call_and_its_result_are_shown_and_the_answer_below_them(tmp_path: Path) -> None:

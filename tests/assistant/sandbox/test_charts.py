@@ -30,8 +30,42 @@ def test_numbers_in_base64_come_through() -> None:
     assert chart("plotly", plotly(y={"dtype": "f8", "bdata": "javascript:x"})) is None
 
 
+def test_a_figure_keeps_the_tags_that_plotly_writes_and_no_attribute() -> None:
+    figure = plotly(name="<b>a</b><br>5 < 6", hovertemplate="x=%{x}<extra></extra>")
+    assert chart("plotly", figure) == ChartOutput("plotly", figure)
+    for text in ("<b onclick=x>a</b>", "<<b>a href=x>", "java<b>script:", "/<i>/x", "<bdo>"):
+        assert chart("plotly", plotly(name=text)) is None
+
+
+def test_what_json_has_no_number_for_is_left_empty() -> None:
+    figure = chart("vega-lite", vega(data={"values": [{"a": float("nan"), "b": float("inf")}]}))
+    assert figure is not None
+    assert figure.spec["data"] == {"values": [{"a": None, "b": None}]}
+
+
+def test_how_much_a_browser_has_to_draw_is_bounded() -> None:
+    figure: dict[str, Any] = plotly(nbinsx=10**12)
+    figure["layout"] |= {"height": 10**9, "xaxis": {"nticks": 10**9, "range": [0, 10**9]}}
+    found = chart("plotly", figure)
+    assert found is not None
+    assert found.spec["data"] == plotly(nbinsx=1000)["data"]
+    axis = {"nticks": 1000, "range": [0, 10**9]}
+    assert found.spec["layout"] == {"title": "T", "height": 2000, "xaxis": axis}
+    assert chart("plotly", plotly(y={"dtype": "f8", "bdata": "A" * 9_000_000})) is None
+
+
+@pytest.mark.parametrize("dtype", ["O", "f16", "", 7, ["f8"]])
+def test_an_array_of_anything_but_numbers_ends_the_figure(dtype: object) -> None:
+    assert chart("plotly", plotly(y={"dtype": dtype, "bdata": "AAAA"})) is None
+
+
+def test_a_figure_has_traces_and_a_layout_and_nothing_else() -> None:
+    assert chart("plotly", {"data": []}) is None
+    assert chart("plotly", {**plotly(), "title": "T"}) is None
+
+
 def test_unknown_keys_are_left_out() -> None:
-    figure: dict[str, Any] = plotly(meta="m", customdata=[1])
+    figure: dict[str, Any] = plotly(meta="m", uirevision=[1])
     figure["layout"]["images"] = [{"source": "http://127.0.0.1/x"}]
     figure["layout"]["template"] = {}
     assert chart("plotly", figure) == ChartOutput("plotly", plotly())

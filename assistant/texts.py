@@ -118,6 +118,21 @@ TEXTS: dict[str, dict[Language, str]] = {
         "Or start with: MODEL=/path/to/model.gguf streamlit run streamlit_app.py",
     ),
     "open_model": _pair("加载此文件", "Load this file"),
+    "model_operators": _pair(
+        "管理员须在这台机器上选择模型。",
+        "An operator has to choose another one, at the machine itself.",
+    ),
+    "public": _pair(
+        "公开中：{url}，自 {since} 起，到 {until} 为止。",
+        "Public at {url} since {since}, until {until}.",
+    ),
+    "public_stop": _pair("停止公开", "Stop sharing"),
+    "public_stopping": _pair("正在停止公开…", "Sharing is being stopped…"),
+    "account_help": _pair("帐户、API 密钥、退出登录", "Account, API keys, signing out"),
+    "visitor_changed": _pair(
+        "这个页面是别的身份打开的。请重新加载。",
+        "This page was opened under another name. Load it again.",
+    ),
     "fetch_starter": _pair("下载入门模型", "Fetch the starter model"),
     "prefill": _pair("正在阅读：{done}/{total} 词元", "Reading: {done}/{total} tokens"),
     "thinking": _pair("正在准备…", "Getting ready…"),
@@ -175,6 +190,10 @@ TEXTS: dict[str, dict[Language, str]] = {
     "permission_ask": _pair("先询问", "Ask first"),
     "permission_always": _pair("总是运行", "Always"),
     "permission_never": _pair("从不运行", "Never"),
+    "tool_forbidden": _pair(
+        ":material/public: 公开期间已关闭：会改动或联网",
+        ":material/public: Off while this app is public: it changes or sends something",
+    ),
     "tools_empty": _pair("还没有工具。", "There are no tools yet."),
     "tools_add": _pair(
         "把一个带类型注解的函数存为 tools/ 里的文件，它会自动出现在这里。",
@@ -240,6 +259,16 @@ TEXTS: dict[str, dict[Language, str]] = {
         "隔离较弱：代码看得到这台机器上的其他进程。只运行你信任的代码。",
         "Weaker isolation: code can see this machine's other processes. Run only what you trust.",
     ),
+    "sandbox_unsafe": _pair(
+        "没有任何隔离：代码能读写、删除和发送你能访问的一切。只运行你信任的代码。",
+        "Nothing isolates the code: it can read, change, delete and send whatever you can. "
+        "Run only what you trust.",
+    ),
+    "doctor_unsafe": _pair(
+        "不隔离也要运行，且只限本机：启动应用时加上 {option}。",
+        "To run it all the same, not isolated and from this machine only: start the app with "
+        "{option}.",
+    ),
     "sandbox_level": _pair("{words}（{level} 级）", "{words} (level {level})"),
     "sandbox_promise": _pair(
         "代码没有网络，只看得到本对话的文件，内存、磁盘和时间都有上限。",
@@ -255,6 +284,10 @@ TEXTS: dict[str, dict[Language, str]] = {
     ),
     "sandbox_why": _pair("更强的级别在这里不可用：", "Why no stronger level holds here:"),
     "sandbox_packages": _pair("可用的库", "Libraries"),
+    "sandbox_weak_public": _pair(
+        "这台机器的隔离较弱，公开期间不能使用代码解释器。",
+        "Isolation is weak on this machine, so the interpreter is off while the app is public.",
+    ),
     "try_again": _pair("重试", "Try again"),
     "use_tools": _pair("同时使用工具", "Use tools too"),
     "files": _pair("文件", "Files"),

@@ -7,6 +7,7 @@ import streamlit as st
 from assistant import (
     AssistantError,
     BenchState,
+    Conversation,
     Language,
     Preparing,
     SandboxRefused,
@@ -18,22 +19,25 @@ from assistant import (
     say,
     text,
 )
+from pages.parts import session, visitor
 
 EVERY = 0.5  # seconds between two looks
 LOCAL_NAMES = ("", "localhost")
 
 
-def draw(language: Language) -> None:
+def draw(conversation: Conversation, language: Language) -> None:
     """Goes on only where code can be run, by this person."""
     workbench = instance().workbench
     if isinstance(workbench.state, Unprepared):
         workbench.prepare()
     state = workbench.state
     match state:
-        case Usable(level) if not level.loopback_only or is_local():
+        case Usable() if may_run(conversation):
             return
         case Usable():
-            draw_failure(text(language, "sandbox_weak_remote"), "", language)
+            shared = instance().exposure.sharing() is not None
+            why = "sandbox_weak_public" if shared else "sandbox_weak_remote"
+            draw_failure(text(language, why), "", language)
         case Unusable(error):
             draw_failure(say(error, language), mending(error), language)
         case _:
@@ -43,7 +47,19 @@ def draw(language: Language) -> None:
     st.stop()
 
 
+def may_run(conversation: Conversation) -> bool:
+    """Whether the isolation here, once it is known, is enough for who looks."""
+    state = instance().workbench.state
+    if not isinstance(state, Usable) or state.level.enforced:
+        return True
+    exposure = instance().exposure
+    if exposure.forbids_level(state.level, conversation.owner):
+        return False
+    return exposure.sharing() is not None or is_local()
+
+
 def draw_progress(language: Language) -> None:
+    visitor.checked()
     state = instance().workbench.state
     if not isinstance(state, Preparing):
         st.rerun()
@@ -67,7 +83,8 @@ def draw_failure(why: str, command: str, language: Language) -> None:
         text(language, "try_again"),
         icon=":material/refresh:",
         key="try_sandbox",
-        on_click=instance().workbench.prepare,
+        on_click=session.attempt,
+        args=(instance().workbench.prepare,),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from assistant import Failed, Language, ModelState, Ready, instance, literal, say, stage, text
-from pages.parts import session
+from pages.parts import session, visitor
 
 EVERY = 0.5  # seconds between two looks
 
@@ -20,6 +20,7 @@ def draw(state: ModelState, language: Language) -> None:
 
 def draw_progress(language: Language) -> None:
     """A bar that follows the loader; the page starts over when it has ended."""
+    visitor.checked()
     state = instance().model_state
     if isinstance(state, Ready | Failed):
         st.rerun()
@@ -32,6 +33,9 @@ def draw_progress(language: Language) -> None:
 
 def draw_failure(state: Failed, language: Language) -> None:
     st.title(text(language, "model_failed"))
+    if not visitor.may_manage():
+        st.info(text(language, "model_operators"), icon=":material/lock:")
+        return
     st.error(literal(say(state.error, language)), icon=":material/error:")
     with st.form("model", border=False):
         path = st.text_input(text(language, "model_path"), key="model_path")

@@ -1,4 +1,4 @@
-"""What belongs to one browser tab: its language, its conversation, its last refusal."""
+"""What belongs to one browser tab: its conversations, its last refusal."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,16 +17,17 @@ from assistant import (
     literal,
     say,
 )
+from pages.parts import visitor
 
 
 def conversation(mode: Mode = Mode.CHAT) -> Conversation:
     """The one the address names, if it is this page's; else the tab's last one here, or a new one.
 
-    The address names it from now on.
+    The address names it from now on. Whatever pages do by an id, they do by this one's.
     """
     remembered = f"conversation-{mode.value}"
     found = _find(mode, st.query_params.get("c")) or _find(mode, st.session_state.get(remembered))
-    found = found or instance().new_conversation(mode)
+    found = found or instance().new_conversation(mode, visitor.checked().name)
     st.session_state[remembered] = found.id
     if st.query_params.get("c") != found.id:
         st.query_params["c"] = found.id
@@ -37,7 +38,7 @@ def _find(mode: Mode, conversation_id: str | None) -> Conversation | None:
     if not conversation_id:
         return None
     try:
-        found = instance().conversation(conversation_id)
+        found = instance().conversation(conversation_id, visitor.checked())
     except UnknownConversation as error:
         st.session_state["problem"] = error
         return None
@@ -61,8 +62,13 @@ def submit(conversation_id: str) -> None:
 
 
 def attempt(action: Callable[..., object], *arguments: object) -> None:
-    """Does as a person asked; a refusal is kept for the page to show."""
+    """Does as a person asked; a refusal is kept for the page to show.
+
+    What a widget calls runs before the page looks who is there, so that is done here too.
+    """
     st.session_state.pop("problem", None)
+    if not visitor.is_same():
+        return
     try:
         action(*arguments)
     except (AssistantError, EngineError) as error:

@@ -40,7 +40,7 @@ def draw(mode: Mode) -> None:
         toolpanel.draw(conversation, language)
     sidebar.draw(conversation, model, language)
     if mode is Mode.INTERPRETER:
-        bench.draw(language)
+        bench.draw(conversation, language)
     if not isinstance(model, Ready):
         loading.draw(model, language)
         st.stop()
@@ -51,8 +51,9 @@ def draw_workbench(conversation: Conversation, language: Language) -> None:
     """What there is beside the talk where code is run."""
     with st.sidebar:
         bench.draw_level(language)
-        files.draw(conversation, language)
-        kernel.draw(conversation, language)
+        if bench.may_run(conversation):
+            files.draw(conversation, language)
+            kernel.draw(conversation, language)
         key = f"use_tools-{conversation.id}"
         st.toggle(
             text(language, "use_tools"),
@@ -89,7 +90,8 @@ def draw_bottom(conversation: Conversation, job: Job | None, language: Language)
                 st.button(
                     text(language, "stop"),
                     icon=":material/stop_circle:",
-                    on_click=job.cancel,
+                    on_click=session.attempt,
+                    args=(job.cancel,),
                     key="stop",
                 )
     # Not within the block above: only an input that takes the bottom by itself makes the page

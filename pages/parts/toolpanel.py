@@ -24,7 +24,7 @@ from assistant import (
     say,
     text,
 )
-from pages.parts import session
+from pages.parts import session, visitor
 
 
 def draw(conversation: Conversation, language: Language) -> None:
@@ -38,7 +38,7 @@ def draw(conversation: Conversation, language: Language) -> None:
             draw_trouble(trouble, number)
         if tools:
             total = sum(costs.values())
-            offered = len([tool for tool in tools if not _is_off(conversation, tool)])
+            offered = len([tool for tool in tools if _is_on(conversation, tool)])
             line = text(language, "tools_offered", offered=offered, total=len(tools), tokens=total)
             st.caption(line)
             draw_choice(conversation, tools, language)
@@ -54,13 +54,15 @@ def draw(conversation: Conversation, language: Language) -> None:
 def draw_trouble(trouble: Trouble, number: int) -> None:
     label = f":red[{literal(trouble.source)}: {literal(trouble.reason)}]"
     with st.expander(label, icon=":material/error:", key=f"trouble-{number}"):
-        st.code(trouble.detail or trouble.reason, language=None, wrap_lines=True)
+        detail = trouble.detail if visitor.is_operator() else ""
+        st.code(detail or trouble.reason, language=None, wrap_lines=True)
 
 
 def draw_choice(conversation: Conversation, tools: Sequence[ToolInfo], language: Language) -> None:
     modes = (ChoiceMode.AUTO, ChoiceMode.REQUIRED, ChoiceMode.NONE)
     choices = [ToolChoice(mode) for mode in modes]
-    choices += [ToolChoice(ChoiceMode.NAMED, tool.name) for tool in tools]
+    allowed = [tool for tool in tools if not instance().forbids(tool)]
+    choices += [ToolChoice(ChoiceMode.NAMED, tool.name) for tool in allowed]
     chosen = conversation.settings.tool_choice
     key = f"choice-{conversation.id}"
     st.selectbox(
@@ -69,8 +71,8 @@ def draw_choice(conversation: Conversation, tools: Sequence[ToolInfo], language:
         choices.index(chosen) if chosen in choices else 0,
         format_func=lambda each: text(language, f"choice_{each.mode.value}", name=each.name),
         key=key,
-        on_change=_set,
-        args=(conversation, "tool_choice", key),
+        on_change=_choose,
+        args=(conversation, choices, key),
     )
     key = f"constrain-{conversation.id}"
     st.toggle(
@@ -92,14 +94,18 @@ def draw_tool(
 ) -> None:
     """A tick, and a line that opens what else there is to know and to allow."""
     key = f"tool-{tool.name}-{conversation.id}"
+    forbidden = instance().forbids(tool)
     with st.container(gap=None):
         st.checkbox(
             name_label(tool.name),
-            not _is_off(conversation, tool),
+            tool.name not in conversation.settings.tools_off,
             key=key,
             on_change=_tick,
             args=(conversation, tool.name, key),
+            disabled=forbidden,
         )
+        if forbidden:
+            st.caption(text(language, "tool_forbidden"))
         facts = [text(language, f"effects_{tool.effects.value}")]
         if cost is not None:
             facts.append(text(language, "tool_tokens", tokens=cost))
@@ -166,12 +172,18 @@ EXAMPLE = """\
     required: [symbol]"""
 
 
-def _is_off(conversation: Conversation, tool: ToolInfo) -> bool:
-    return tool.name in conversation.settings.tools_off
+def _is_on(conversation: Conversation, tool: ToolInfo) -> bool:
+    return tool.name not in conversation.settings.tools_off and not instance().forbids(tool)
 
 
 def _set(conversation: Conversation, name: str, key: str) -> None:
     session.change(conversation, **{name: st.session_state[key]})
+
+
+def _choose(conversation: Conversation, choices: Sequence[ToolChoice], key: str) -> None:
+    """The browser can send any text as chosen."""
+    if st.session_state[key] in choices:
+        _set(conversation, "tool_choice", key)
 
 
 def _tick(conversation: Conversation, name: str, key: str) -> None:
@@ -180,8 +192,9 @@ def _tick(conversation: Conversation, name: str, key: str) -> None:
 
 
 def _permit(conversation: Conversation, name: str, key: str) -> None:
+    chosen = next((each for each in Permission if each == st.session_state[key]), Permission.ASK)
     now = conversation.settings.permissions
-    session.change(conversation, permissions={**now, name: st.session_state[key]})
+    session.change(conversation, permissions={**now, name: chosen})
 
 
 def _define(conversation: Conversation, key: str) -> None:

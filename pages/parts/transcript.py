@@ -27,7 +27,7 @@ from assistant import (
     split_turns,
     text,
 )
-from pages.parts import calls, session
+from pages.parts import calls, session, visitor
 from pages.parts.calls import Below, nothing
 
 WRITING = 0.2  # seconds between two looks at an answer in the making
@@ -137,25 +137,25 @@ def follow(conversation: Conversation, revision: int, language: Language) -> Non
     """
     job = conversation.job
     every = IDLE if job is None else WRITING
-    asked = _question_id(job)
-    tools = instance().tools_revision
-    st.fragment(draw_live, run_every=every)(conversation, revision, asked, tools, language)
+    shown = (revision, *_around(job))
+    st.fragment(draw_live, run_every=every)(conversation, shown, language)
 
 
-def draw_live(
-    conversation: Conversation, revision: int, asked: str, tools: int, language: Language
-) -> None:
-    now, _, job = conversation.view()
-    if (now, _question_id(job), instance().tools_revision) != (revision, asked, tools):
+def draw_live(conversation: Conversation, shown: tuple[object, ...], language: Language) -> None:
+    visitor.checked()
+    revision, _, job = conversation.view()
+    if (revision, *_around(job)) != shown:
         st.rerun()
     if job is not None:
         with st.chat_message("assistant"):
             draw_job(job, language)
 
 
-def _question_id(job: Job | None) -> str:
+def _around(job: Job | None) -> tuple[object, ...]:
+    """What a page shows besides the messages."""
     question = job.snapshot().question if job is not None else None
-    return question.id if question is not None else ""
+    asked = question.id if question is not None else ""
+    return asked, instance().tools_revision, instance().exposure.sharing()
 
 
 def draw_job(job: Job, language: Language) -> None:

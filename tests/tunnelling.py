@@ -9,6 +9,8 @@ import socket
 import ssl
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,12 +93,21 @@ class StandIn:
         plain = socket.create_connection(("127.0.0.1", self.starts[-1].port))
         return context.wrap_socket(plain, server_hostname=f"any.{DOMAIN}")
 
-    def ask(self, host: str, path: str, **headers: str) -> http.client.HTTPResponse:
+    @contextmanager
+    def asked(self, host: str, path: str, **headers: str) -> Iterator[http.client.HTTPResponse]:
         """GET over the tunnel; the answer may still be coming."""
         connection = http.client.HTTPConnection(host)
         connection.sock = self.connect()
-        connection.request("GET", path, headers=headers)
-        return connection.getresponse()
+        try:
+            connection.request("GET", path, headers=headers)
+            with connection.getresponse() as answer:
+                yield answer
+        finally:
+            connection.close()
+
+    def status(self, host: str, path: str) -> int:
+        with self.asked(host, path) as answer:
+            return answer.status
 
 
 def make_certificate(folder: Path) -> None:

@@ -62,11 +62,13 @@ from assistant.narration import (
     call_line,
     cut_reason,
     dropped,
+    fault_line,
     figures,
     level_words,
     prefill,
     rounds_note,
     stage,
+    trouble_line,
 )
 from assistant.outputs import (
     ChartOutput,
@@ -86,7 +88,7 @@ from assistant.sandbox.notebook import Cell, import_notebook
 from assistant.sandbox.session import Session, SessionState, SessionStatus
 from assistant.sandbox.sessions import SandboxReport, Sessions
 from assistant.sandbox.settings import SandboxSettings
-from assistant.server import MIDDLEWARE, ROUTES
+from assistant.server import MIDDLEWARE, ROUTES, leave_if_open, middleware
 from assistant.settings import ChatSettings, Mode
 from assistant.state import install, instance
 from assistant.texts import (
@@ -191,6 +193,7 @@ __all__ = [
     "cut_reason",
     "default_permission",
     "dropped",
+    "fault_line",
     "figures",
     "file_size",
     "form_fields",
@@ -198,8 +201,10 @@ __all__ = [
     "install",
     "instance",
     "items_of_messages",
+    "leave_if_open",
     "level_words",
     "literal",
+    "middleware",
     "name_label",
     "parse_definitions",
     "prefill",
@@ -212,5 +217,6 @@ __all__ = [
     "split_turns",
     "stage",
     "text",
+    "trouble_line",
     "without_colours",
 ]

@@ -12,6 +12,17 @@ AssistantError
 ├── NoCode                no code to be run
 ├── NothingAsked          an answer to a question that no turn waits with
 ├── BadArguments          a person's arguments that the tool cannot take
+├── ToolNotImported       a tool's file that cannot be imported
+├── ToolFileWrong         a tool's file that says it is not as it should be, or says nonsense
+├── ToolNameReserved      a tool named like a word of Python's
+├── ToolNameTaken         two files with a tool of one name
+├── ToolOfferedTwice      two sources with a tool of one name
+├── SettingsUnreadable    a file of settings that cannot be opened
+├── ServerLost            an MCP server that is not connected
+├── ServerToolRefused     a server's tool that cannot be offered
+├── ServerToolsTooMany    more tools of a server than are offered
+├── ServerToolMissing     settings name a tool that the server has not
+├── ServerToolTaken       two servers with a tool of one name
 ├── NoToken               an upload without anybody's token
 ├── TokenUnknown          the Hub does not know the token
 ├── TokenCannotWrite      the token only reads, or the repository is somebody else's
@@ -128,6 +139,50 @@ class NothingAsked(AssistantError):
 
 class BadArguments(AssistantError):
     template = "The tool cannot take these arguments: {reason}."
+
+
+class ToolNotImported(AssistantError):
+    template = "importing {reason}"
+
+
+class ToolFileWrong(AssistantError):
+    template = "{reason}"
+
+
+class ToolNameReserved(AssistantError):
+    template = "the tool {name} is named like a word that models and Python use; rename it"
+
+
+class ToolNameTaken(AssistantError):
+    template = "the tool {name} is also defined in {others}; rename one of them"
+
+
+class ToolOfferedTwice(AssistantError):
+    template = "the tool {name} is also offered by another source"
+
+
+class SettingsUnreadable(AssistantError):
+    template = "{path} cannot be read: {reason}"
+
+
+class ServerLost(AssistantError):
+    template = "{reason}"
+
+
+class ServerToolRefused(AssistantError):
+    template = "the tool {name} is not offered: {reason}"
+
+
+class ServerToolsTooMany(AssistantError):
+    template = "it has more than {limit} tools; the first {limit} are offered"
+
+
+class ServerToolMissing(AssistantError):
+    template = '"effects" names {name}, and the server has no such tool'
+
+
+class ServerToolTaken(AssistantError):
+    template = "{name} is not offered: another server has a tool of this name"
 
 
 class NoToken(AssistantError):

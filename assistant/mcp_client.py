@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from assistant.errors import ServerToolTaken
 from assistant.foreign_schema import mistake
 from assistant.mcp_content import as_tool_result
 from assistant.mcp_link import Limits, Link, ServerFault
@@ -47,8 +48,7 @@ class McpTools:
             troubles += offer.troubles
             for name in offer.tools:
                 if taken.get(name, (None, link))[1] is not link:
-                    reason = f"{name} is not offered: another server has a tool of this name"
-                    troubles.append(Trouble(link.server.name, reason))
+                    troubles.append(Trouble.of(link.server.name, ServerToolTaken(name=name)))
         return troubles
 
     def call(

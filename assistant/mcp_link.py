@@ -12,6 +12,7 @@ from mcp.client import Client, ClientSession, IncomingMessage
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 from mcp.shared.exceptions import MCPError
 
+from assistant.errors import ServerLost
 from assistant.mcp_offer import MAX_TOOLS, NOTHING, Offer, read_offer
 from assistant.mcp_settings import HttpServer, Server
 from assistant.mcp_transport import HttpTransport, StdioTransport
@@ -67,7 +68,8 @@ class Link:
             self._retry_at = anyio.current_time() + self._retry_delay
             self._retry_delay = min(2 * self._retry_delay, self._limits.last_retry)
             stderr = self._transport.stderr if self._transport else ""
-            trouble = Trouble(self.server.name, self._shown(reason), self._shown(stderr))
+            lost = ServerLost(reason=self._shown(reason))
+            trouble = Trouble.of(self.server.name, lost, self._shown(stderr))
             self.offer = Offer({}, {}, (trouble,))
             self._wanted = anyio.Event()
             self._connecting = False

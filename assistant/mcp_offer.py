@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import mcp_types
 
+from assistant.errors import ServerToolMissing, ServerToolRefused, ServerToolsTooMany
 from assistant.foreign_schema import BadSchema, harmless
 from assistant.mcp_settings import Server
 from assistant.toolsource import Effects, ToolInfo, Trouble
@@ -47,17 +48,15 @@ def read_offer(server: Server, listed: Sequence[mcp_types.Tool], time_limit: flo
             if info.name in tools:
                 raise BadSchema(f"two of its tools have the name {info.name}")
         except BadSchema as error:
-            shown = ascii(tool.name[:60])
-            troubles.append(Trouble(server.name, f"the tool {shown} is not offered: {error}"))
+            refusal = ServerToolRefused(name=ascii(tool.name[:60]), reason=error)
+            troubles.append(Trouble.of(server.name, refusal))
         else:
             tools[info.name] = info
             remote_names[info.name] = tool.name
     if len(listed) > MAX_TOOLS:
-        reason = f"it has more than {MAX_TOOLS} tools; the first {MAX_TOOLS} are offered"
-        troubles.append(Trouble(server.name, reason))
+        troubles.append(Trouble.of(server.name, ServerToolsTooMany(limit=MAX_TOOLS)))
     for name in server.effects.keys() - {tool.name for tool in listed}:
-        reason = f'"effects" names {name}, and the server has no such tool'
-        troubles.append(Trouble(server.name, reason))
+        troubles.append(Trouble.of(server.name, ServerToolMissing(name=name)))
     return Offer(tools, remote_names, tuple(troubles))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, SettingsUnreadable
 from assistant.marked import Marked, Where, describe, read_marked_json
 from assistant.toolsource import Effects, Trouble
 from engine import model_home
@@ -84,15 +84,17 @@ def read_settings(path: Path) -> McpSettings:
     except FileNotFoundError:
         return McpSettings()
     except (OSError, UnicodeDecodeError) as error:
-        return McpSettings(troubles=(Trouble(path.name, f"{path} cannot be read: {error}"),))
+        return McpSettings(
+            troubles=(Trouble.of(path.name, SettingsUnreadable(path=path, reason=error)),)
+        )
     except AssistantError as error:
-        return McpSettings(troubles=(Trouble(path.name, str(error)),))
+        return McpSettings(troubles=(Trouble.of(path.name, error),))
     read, troubles = [], []
     for name in servers:
         try:
             server = _server(document, servers, name, allowed)
         except AssistantError as error:
-            troubles.append(Trouble(name[:40], str(error)))
+            troubles.append(Trouble.of(name[:40], error))
         else:
             read += [server] if server else []
     return McpSettings(tuple(read), tuple(troubles))

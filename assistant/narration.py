@@ -6,9 +6,10 @@ from assistant.calls import Call, CallError, CodeCall, ToolCall
 from assistant.events import Progress
 from assistant.loading import Compiling, Fetching, Loading, ModelState
 from assistant.messages import Ended
-from assistant.outputs import shortened
+from assistant.outputs import ErrorOutput, shortened
 from assistant.sandbox.level import Level
-from assistant.texts import Language, duration, say, size, text
+from assistant.texts import CHINESE_FAULTS, Language, duration, say, size, text
+from assistant.toolsource import Trouble
 from engine import FinishReason
 
 LINE = 80  # characters of arguments that one line shows
@@ -79,6 +80,18 @@ def call_line(call: Call, language: Language) -> str:
             return "Python"
         case CallError(name=name):
             return text(language, "call_unreadable", name=name or "?")
+
+
+def trouble_line(trouble: Trouble, language: Language) -> str:
+    """Why a source gives no tools."""
+    return trouble.reason if trouble.error is None else say(trouble.error, language)
+
+
+def fault_line(error: ErrorOutput, language: Language) -> str:
+    """An error in one line; those of our own have a name in the person's language."""
+    what = CHINESE_FAULTS.get(error.name) if language is Language.CHINESE else None
+    name = f"{what}（{error.name}）" if what else error.name
+    return f"{name}: {error.message}"
 
 
 def level_words(level: str, language: Language) -> str:

@@ -456,6 +456,30 @@ TEXTS: dict[str, dict[Language, str]] = {
     "keys_full": _pair("密钥太多，请先吊销一些。", "Too many keys. Revoke some first."),
 }
 
+# What a failed call or run says of itself begins with one of these names and goes on in English.
+CHINESE_FAULTS: dict[str, str] = {
+    "BadArguments": "参数不对，没有运行",
+    "BadFile": "文件无法读取",
+    "BadPicture": "图片无法显示",
+    "BrokenFile": "工具的文件现在有误",
+    "Cancelled": "已被停止",
+    "CodeTooLong": "代码太长，没有运行",
+    "Error": "没有运行",
+    "Garbled": "返回的内容无法读取",
+    "KernelDied": "Python 进程已结束，变量已丢失",
+    "LimitExceeded": "超出限额，已停止",
+    "ManualTool": "没有给出结果",
+    "NoProcess": "无法启动进程",
+    "ProcessEnded": "工具的进程自己结束了",
+    "Removed": "工具的文件刚被改动或删除",
+    "ServerFault": "服务器出错",
+    "SessionsFull": "所有会话都在忙，请稍后再试",
+    "Stopped": "已按要求停止",
+    "TimeLimit": "运行超时，已停止",
+    "TooMuch": "返回的内容太多",
+    "UnknownTool": "没有这个工具",
+}
+
 CHINESE_ERRORS: dict[str, str] = {
     "BadModelFile": "{path}：{where}：发现 {found}，应为 {expected}。",
     "UnsupportedModel": "{path}：不支持 {what}“{found}”；支持：{supported}。",
@@ -497,6 +521,17 @@ CHINESE_ERRORS: dict[str, str] = {
     "NoCode": "没有可以运行的代码。",
     "NothingAsked": "这个问题已经回答过了，或者回答已被停止。",
     "BadArguments": "工具不接受这些参数：{reason}。",
+    "ToolNotImported": "导入失败：{reason}",
+    "ToolFileWrong": "文件有误：{reason}",
+    "ToolNameReserved": "工具 {name} 与模型和 Python 用的词同名，请改名",
+    "ToolNameTaken": "工具 {name} 在 {others} 里也有定义，请给其中一个改名",
+    "ToolOfferedTwice": "另一个来源也提供工具 {name}",
+    "SettingsUnreadable": "无法读取 {path}：{reason}",
+    "ServerLost": "服务器没有连上：{reason}",
+    "ServerToolRefused": "不提供工具 {name}：{reason}",
+    "ServerToolsTooMany": "工具超过 {limit} 个，只提供前 {limit} 个",
+    "ServerToolMissing": "“effects”里写了 {name}，而服务器没有这个工具",
+    "ServerToolTaken": "不提供 {name}：另一个服务器有同名的工具",
     "NoToken": (
         "上传需要有写权限的令牌。请在 {hub}/settings/tokens 创建，"
         "然后设置 HF_TOKEN 或运行 `hf auth login`。"

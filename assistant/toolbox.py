@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.errors import ToolOfferedTwice
 from assistant.toolcatalog import Examples
 from assistant.toolfolder import FolderTools
 from assistant.toolresults import failure
@@ -77,7 +78,7 @@ class Toolbox:
         offers = [(info, source) for source in self._sources for info in source.tools()]
         counts = Counter(info.name for info, _ in offers)
         doubles = [
-            Trouble(info.source, f"the tool {info.name} is also offered by another source")
+            Trouble.of(info.source, ToolOfferedTwice(name=info.name))
             for info, _ in offers
             if counts[info.name] > 1
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from assistant.calls import CALLEE
+from assistant.errors import AssistantError, ToolNameReserved, ToolNameTaken
 from assistant.toolsource import ToolInfo, Trouble
 from assistant.toolworker import Offered, ToolWorker
 
@@ -77,8 +78,8 @@ class Catalog:
         for file in files:
             for each in file.offered:
                 name = each.info.name
-                if reason := _refusal(name, file.name, owners[name]):
-                    troubles.append(Trouble(file.name, reason))
+                if refusal := _refusal(name, file.name, owners[name]):
+                    troubles.append(Trouble.of(file.name, refusal))
                 else:
                     workers[name] = (each.info, file.worker)
                     examples[name] = file.examples[name]
@@ -87,8 +88,8 @@ class Catalog:
         return cls(tools, tuple(troubles), {name: examples[name] for name in names}, workers)
 
 
-def _refusal(name: str, file: str, owners: list[str]) -> str:
+def _refusal(name: str, file: str, owners: list[str]) -> AssistantError | None:
     if name in _MODEL_WORDS or hasattr(builtins, name):
-        return f"the tool {name} is named like a word that models and Python use; rename it"
+        return ToolNameReserved(name=name)
     others = ", ".join(owner for owner in owners if owner != file)
-    return f"the tool {name} is also defined in {others}; rename one of them" if others else ""
+    return ToolNameTaken(name=name, others=others) if others else None

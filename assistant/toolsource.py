@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from assistant.errors import AssistantError
 from assistant.outputs import Output
 from assistant.toolspec import ToolSpec
 
@@ -40,8 +41,13 @@ class Trouble:
     """A source that gives no tools, or a tool that cannot be offered: a red row."""
 
     source: str
-    reason: str  # one line
+    reason: str  # one line, in English
     detail: str = ""  # a traceback, or what was found and expected
+    error: AssistantError | None = field(default=None, compare=False)  # says it in any language
+
+    @classmethod
+    def of(cls, source: str, error: AssistantError, detail: str = "") -> "Trouble":
+        return cls(source, str(error), detail, error)
 
 
 @dataclass(frozen=True)

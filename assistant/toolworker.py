@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.errors import ToolFileWrong, ToolNotImported
 from assistant.toolprocess import NAP, Fault, ToolProcess
 from assistant.toolresults import Garbled, failure, read_info, read_result
 from assistant.toolsource import ToolInfo, ToolResult, Trouble
@@ -51,11 +52,13 @@ class ToolWorker:
         try:
             process, hello = self._start(self._never)
         except Fault as fault:
-            return Trouble(self.file.name, _reason(f"importing {fault.message}"), fault.detail)
+            error = ToolNotImported(reason=_line(fault.message))
+            return Trouble.of(self.file.name, error, fault.detail)
         try:
             found = _read_hello(hello, self.file.name)
         except Garbled as error:
-            found = Trouble(self.file.name, _reason(f"the file's process said {error}"))
+            wrong = ToolFileWrong(reason=_line(f"the file's process said {error}"))
+            found = Trouble.of(self.file.name, wrong)
         self._give_back(process, is_sound=not isinstance(found, Trouble))
         return found
 
@@ -187,7 +190,8 @@ class ToolWorker:
 def _read_hello(hello: Mapping[str, object], source: str) -> tuple[Offered, ...] | Trouble:
     trouble = hello.get("trouble")
     if isinstance(trouble, dict):
-        return Trouble(source, _reason(trouble.get("reason")), str(trouble.get("detail")))
+        wrong = ToolFileWrong(reason=_line(trouble.get("reason")))
+        return Trouble.of(source, wrong, str(trouble.get("detail")))
     found = []
     tools = hello.get("tools")
     for each in tools if isinstance(tools, list) else ():
@@ -200,6 +204,5 @@ def _read_hello(hello: Mapping[str, object], source: str) -> tuple[Offered, ...]
     return tuple(found)
 
 
-def _reason(words: object) -> str:
-    """One line."""
+def _line(words: object) -> str:
     return " ".join(str(words).split())[:MAX_REASON]

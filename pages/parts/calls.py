@@ -21,6 +21,7 @@ from assistant import (
     TextOutput,
     ToolCall,
     call_line,
+    fault_line,
     level_words,
     literal,
     text,
@@ -106,8 +107,8 @@ def draw_output(output: Output, key: str, language: Language) -> None:
                 icon=":material/download:",
                 on_click="ignore",
             )
-        case ErrorOutput(name, message, traceback):
-            st.error(literal(f"{name}: {message}"), icon=":material/error:")
+        case ErrorOutput(traceback=traceback):
+            st.error(literal(fault_line(output, language)), icon=":material/error:")
             if traceback:
                 draw_text(traceback)
 

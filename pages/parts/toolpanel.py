@@ -23,6 +23,7 @@ from assistant import (
     parse_definitions,
     say,
     text,
+    trouble_line,
 )
 from pages.parts import session, visitor
 
@@ -35,7 +36,7 @@ def draw(conversation: Conversation, language: Language) -> None:
     with st.sidebar:
         st.subheader(text(language, "tools"))
         for number, trouble in enumerate(behind.troubles()):
-            draw_trouble(trouble, number)
+            draw_trouble(trouble, number, language)
         if tools:
             total = sum(costs.values())
             offered = len([tool for tool in tools if _is_on(conversation, tool)])
@@ -51,11 +52,12 @@ def draw(conversation: Conversation, language: Language) -> None:
         draw_manual(conversation, language)
 
 
-def draw_trouble(trouble: Trouble, number: int) -> None:
-    label = f":red[{literal(trouble.source)}: {literal(trouble.reason)}]"
+def draw_trouble(trouble: Trouble, number: int, language: Language) -> None:
+    reason = trouble_line(trouble, language)
+    label = f":red[{literal(trouble.source)}: {literal(reason)}]"
     with st.expander(label, icon=":material/error:", key=f"trouble-{number}"):
         detail = trouble.detail if visitor.is_operator() else ""
-        st.code(detail or trouble.reason, language=None, wrap_lines=True)
+        st.code(detail or reason, language=None, wrap_lines=True)
 
 
 def draw_choice(conversation: Conversation, tools: Sequence[ToolInfo], language: Language) -> None:

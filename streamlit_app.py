@@ -1,7 +1,7 @@
 """The launcher: pages and HTTP routes in one process, on one engine.
 
 `streamlit run streamlit_app.py`, `uvicorn streamlit_app:app` and `python streamlit_app.py` all
-serve the same.
+serve the same, and none of them an address that others reach before somebody can sign in.
 """
 
 from collections.abc import AsyncIterator
@@ -26,8 +26,10 @@ app = st.App(
     Path(__file__).parent / "pages" / "main.py",
     lifespan=lifespan,
     routes=assistant.ROUTES,
-    middleware=assistant.MIDDLEWARE,
+    middleware=assistant.middleware(lambda: int(st.get_option("server.maxUploadSize")) * 2**20),
 )
+# Only now: options read before the app exists would be those of another folder.
+assistant.leave_if_open(st.get_option("server.address"))
 
 if __name__ == "__main__":
     app.run()

@@ -1,48 +1,38 @@
-"""What the web server answers besides the pages: routes, and headers for every response."""
+"""What the web server answers besides the pages, and the gate in front of it all."""
 
-from starlette.datastructures import MutableHeaders
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from assistant.access.gate import Gate, GateSettings
+from assistant.access.origins import read_hosts
+from assistant.access.serving import check_serving
+from assistant.access.store import open_store
+from assistant.access.visitor import ACCESS_HEADER, Access
+from assistant.errors import AssistantError
 from assistant.loading import Failed, Ready
 from assistant.sandbox.level import Level
 from assistant.state import instance
+from assistant.texts import Language, say
 from assistant.workbench import BenchState, Unusable, Usable
 
-# A model's text is hostile: whatever slips through as an image or a frame stays on this server.
-# The conversation's id is in the address, so no link may carry the address along.
-HEADERS = {
-    "Content-Security-Policy": (
-        "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
-        "frame-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-class SafeHeaders:
-    """ASGI middleware that adds `HEADERS` to every HTTP response."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+WRONG_USE = 2  # the exit code
 
 
 async def health(request: Request) -> JSONResponse:
-    """What the model is doing; 503 until it can answer."""
+    """What the model is doing; 503 until it can answer. Only operators learn more than that."""
     state = instance().model_state
     body: dict[str, object] = {"state": type(state).__name__.lower()}
+    status_code = 200 if isinstance(state, Ready) else 503
+    if request.headers.get(ACCESS_HEADER) != Access.OPERATOR:
+        return JSONResponse(body, status_code)
     if isinstance(state, Ready):
         body |= {
             "model": state.engine.config.name,
@@ -52,7 +42,7 @@ async def health(request: Request) -> JSONResponse:
     if isinstance(state, Failed):
         body["error"] = str(state.error)
     body["sandbox"] = sandbox_health(instance().workbench.state)
-    return JSONResponse(body, status_code=200 if isinstance(state, Ready) else 503)
+    return JSONResponse(body, status_code)
 
 
 def sandbox_health(state: BenchState) -> dict[str, object]:
@@ -78,4 +68,31 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1", not_found, methods=ANY),
     Route("/v1/{path:path}", not_found, methods=ANY),
 )
-MIDDLEWARE: tuple[Middleware, ...] = (Middleware(SafeHeaders),)
+
+
+def middleware(upload_bytes: Callable[[], int] | None = None) -> tuple[Middleware, ...]:
+    """The gate; `upload_bytes` says what an upload may have, if not as much as Streamlit allows."""
+
+    def gate(app: ASGIApp) -> Gate:
+        settings = GateSettings(hosts=read_hosts(os.environ.get("ASSISTANT_HOSTS", "")))
+        if upload_bytes is not None:
+            settings = replace(settings, upload_bytes=upload_bytes)
+        return Gate(app, open_store(), settings=settings)
+
+    return (Middleware(gate),)
+
+
+MIDDLEWARE = middleware()
+
+
+def leave_if_open(address: str | None) -> None:
+    """Ends the program before it serves an address where anybody could come in, or nobody.
+
+    `address` is what the web server was told; None means all there are.
+    """
+    try:
+        check_serving(address, open_store())
+    except AssistantError as error:
+        language = Language.of_locale(os.environ.get("LC_ALL") or os.environ.get("LANG"))
+        sys.stderr.write(say(error, language) + "\n")
+        raise SystemExit(WRONG_USE) from None

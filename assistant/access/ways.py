@@ -10,7 +10,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 from starlette.types import Scope
 
 from assistant.access.visitor import Visitor
@@ -46,7 +46,7 @@ class SignInWay(Protocol):
     @property
     def buttons(self) -> Sequence[Button]: ...
 
-    def routes(self, reception: Reception) -> Sequence[BaseRoute]:
+    def routes(self, reception: Reception) -> Sequence[Route]:
         """Served before anybody has signed in, after the gate's checks of Host and Origin.
 
         `request.url` has the scheme and the host that the browser sees.

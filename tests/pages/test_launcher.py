@@ -21,10 +21,18 @@ from streamlit_app import app
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nobody's users and sign-ins but the test's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSISTANT_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    """Requests to the launcher's app, whose lifespan is not run."""
-    yield TestClient(app)
+    """Requests from this machine to the launcher's app, whose lifespan is not run."""
+    yield TestClient(app, base_url="http://127.0.0.1:8501", client=("127.0.0.1", 50_000))
     assistant.install(None)
 
 

@@ -47,7 +47,7 @@ class Assistant:
         self._tools = tools or Toolbox(())
         self.workbench = workbench or Workbench(model.home)
         self.exposure = exposure or Exposure()
-        self._offering = Offering(self._tools, self.exposure, model.home)
+        self._offering = Offering(self._tools, self.exposure, self.workbench.tool_folder)
         self._conversations = Conversations(self.workbench.discard)
 
     # The model

@@ -4,18 +4,12 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 from assistant.errors import AssistantError
-from assistant.sandbox.environment import READY_MADE
+from assistant.sandbox.commands import UNSAFE_HELP, red
+from assistant.sandbox.environment import kernel_python
 from assistant.sandbox.level import Level
-from assistant.sandbox.probe import (
-    MINIMUM,
-    LevelReport,
-    choose,
-    mending_command,
-    minimum_level,
-)
+from assistant.sandbox.probe import UNSAFE_OPTION, LevelReport, examine, mending_command
 from assistant.texts import Language, say, text
 from engine import model_home
 
@@ -31,15 +25,16 @@ def add_doctor(
         description="Try every level of the sandbox by attacking it, and say which one holds.",
         epilog=EXIT_CODES,
     )
-    command.set_defaults(run=examine)
+    command.set_defaults(run=run)
     command.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    command.add_argument(UNSAFE_OPTION, action="store_true", help=UNSAFE_HELP)
     return command
 
 
-def examine(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     try:
-        minimum = minimum_level(os.environ.get(MINIMUM))
-        report = choose(kernel_python(), minimum=minimum)
+        python = kernel_python(model_home())
+        report = examine(python, os.environ, unsafe=options.unsafe_interpreter)
     except AssistantError as error:
         sys.stderr.write(say(error, options.lang) + "\n")
         return 1
@@ -48,13 +43,6 @@ def examine(options: argparse.Namespace) -> int:
     else:
         sys.stdout.write("\n".join(lines(report, options.lang)) + "\n")
     return 1 if report.level is Level.NONE else 0
-
-
-def kernel_python() -> Path:
-    """The Python that sessions use, or this one where there is none yet: nothing is made."""
-    folder = Path(os.environ.get(READY_MADE) or model_home() / "kernel-env")
-    python = folder / "bin" / "python"
-    return python if python.exists() else Path(sys.executable)
 
 
 def lines(report: LevelReport, language: Language) -> list[str]:
@@ -66,6 +54,9 @@ def lines(report: LevelReport, language: Language) -> list[str]:
     ]
     if level is Level.NONE:
         found.append(text(language, "doctor_mend", command=mending_command()))
+        found.append(text(language, "doctor_unsafe", option=UNSAFE_OPTION))
+    elif level is Level.UNSAFE:
+        found.append(red(text(language, "sandbox_unsafe"), sys.stdout))
     elif not level.enforced:
         found.append(text(language, "sandbox_weak"))
     return found

@@ -15,12 +15,12 @@ from assistant.toolsource import ToolInfo
 
 
 class Offering:
-    """`home` is asked anew each time: the environment may move it."""
+    """`folder` says where a conversation's tools may leave files."""
 
-    def __init__(self, toolbox: Toolbox, exposure: Exposure, home: Callable[[], Path]) -> None:
+    def __init__(self, toolbox: Toolbox, exposure: Exposure, folder: Callable[[str], Path]) -> None:
         self._toolbox = toolbox
         self._exposure = exposure
-        self._home = home
+        self._folder = folder
 
     def tools(self, conversation: Conversation) -> Sequence[ToolInfo]:
         """All that could be offered: the person's own definitions, then the registered ones."""
@@ -55,7 +55,7 @@ class Offering:
             source=self._toolbox,
             code=code,
             manual=frozenset(spec.name for spec in settings.manual_tools),
-            folder=self._home() / "conversations" / conversation.id,
+            folder=self._folder(conversation.id),
             permission=permission,
             forbidden=self.forbids,
             choice=choice,

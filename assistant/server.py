@@ -21,7 +21,7 @@ from assistant.loading import Failed, Ready
 from assistant.sandbox.level import Level
 from assistant.state import instance
 from assistant.texts import Language, say
-from assistant.workbench import BenchState, Unusable, Usable
+from assistant.workbench import BenchState, Unprepared, Unusable, Usable
 
 WRONG_USE = 2  # the exit code
 
@@ -46,9 +46,9 @@ async def health(request: Request) -> JSONResponse:
 
 
 def sandbox_health(state: BenchState) -> dict[str, object]:
-    """Where code runs; nothing is known before somebody has wanted it."""
+    """Where code runs, or would: the level is looked up when the model has loaded."""
     body: dict[str, object] = {"state": type(state).__name__.lower()}
-    if isinstance(state, Usable):
+    if isinstance(state, Usable) or (isinstance(state, Unprepared) and state.level):
         body |= {"level": str(state.level), "why": state.why}
     if isinstance(state, Unusable):
         body |= {"level": str(Level.NONE), "error": str(state.error)}

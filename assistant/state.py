@@ -5,17 +5,21 @@ A plain module variable: any visitor can clear Streamlit's caches, and must not 
 
 import logging
 import os
+import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from assistant.access.store import open_store
 from assistant.assistant import Assistant
 from assistant.exposure import Exposure
-from assistant.loading import ModelLoader
+from assistant.loading import Failed, ModelLoader, Ready
 from assistant.mcp_client import McpTools
+from assistant.sandbox.probe import UNSAFE_OPTION
 from assistant.toolbox import Toolbox
 from assistant.toolfolder import FolderTools
-from engine import EngineError, asked_threads
+from assistant.workbench import Workbench
+from engine import EngineError, asked_threads, model_home
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +33,20 @@ def instance() -> Assistant:
     with _lock:
         if _instance is None:
             toolbox = Toolbox([FolderTools(), McpTools()])
-            _instance = Assistant(_loader(), toolbox, exposure=Exposure(open_store()))
+            workbench = Workbench(model_home, unsafe=UNSAFE_OPTION in sys.argv[1:])
+            exposure = Exposure(open_store())
+            _instance = Assistant(_loader(), toolbox, workbench, exposure)
             path = os.environ.get("MODEL")
             _instance.open_model(Path(path).expanduser() if path else None)
+            workbench.foresee(partial(_wait_settled, _instance))
         return _instance
+
+
+def _wait_settled(assistant: Assistant) -> None:
+    """Until there is a model, or none: its loading comes before whatever can wait."""
+    state = assistant.model_state
+    while not isinstance(state, Ready | Failed):
+        state = assistant.wait_model(state)
 
 
 def _loader() -> ModelLoader:

@@ -16,7 +16,7 @@ from assistant.sandbox.level import Level
 from assistant.sandbox.limits import Limits
 from assistant.sandbox.session import SessionState, SessionStatus
 from assistant.sandbox.sessions import SandboxReport, Sessions
-from assistant.workbench import Workbench
+from assistant.workbench import Look, Workbench
 
 
 class ScriptedSession(ScriptedCode):
@@ -99,9 +99,9 @@ class ScriptedSessions:
         self.is_closed = True
 
 
-def workbench_of(sessions: ScriptedSessions) -> Workbench:
+def workbench_of(sessions: ScriptedSessions, look: Look | None = None) -> Workbench:
     def opening(home: Path, listener: Callable[[SetUp], None]) -> Sessions:
         sessions.listener = listener
         return cast(Sessions, sessions)
 
-    return Workbench(lambda: sessions.home, opening)
+    return Workbench(lambda: sessions.home, opening, look)

@@ -1,5 +1,6 @@
 """The app's end of the supervisor: starts it, asks it, hears from it."""
 
+import contextlib
 import itertools
 import os
 import queue
@@ -13,11 +14,20 @@ from typing import Any
 
 from assistant.sandbox.channel import Channel
 from assistant.sandbox.environment import KernelEnvironment
+from assistant.sandbox.level import Level
 from assistant.sandbox.settings import SandboxSettings
 
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "SANDBOX_MIN_LEVEL")
 START = Path(__file__).with_name("start.py")
 GONE: dict[str, Any] = {"answer": {"ended": "crashed", "reason": "the supervisor has ended"}}
+
+
+def look(python: Path, settings: SandboxSettings) -> tuple[Level, str]:
+    """Which level holds here, and why no stronger one does; found by a process that then ends."""
+    process, channel = _start()
+    with contextlib.closing(channel), process:
+        first = _hello(channel, python, settings, Path(), look=True)
+    return Level(first["level"]), str(first["why"])
 
 
 class Client:
@@ -37,13 +47,7 @@ class Client:
         self._lock = threading.Lock()
         self._is_closed = False
         self._process, self._channel = _start()
-        python = str(environment.python)
-        hello = {"settings": settings.as_json(), "python": python, "home": str(home)}
-        try:
-            self._channel.send(hello)
-            first = self._channel.receive()
-        except (OSError, EOFError):
-            first = {"level": "0", "why": "the supervisor did not start"}
+        first = _hello(self._channel, environment.python, settings, home)
         self.level, self.why = str(first.get("level")), str(first.get("why"))
         self.command = str(first.get("command", ""))  # that mends it, when there is no level
         self._reader = threading.Thread(target=self._read, name="sandbox", daemon=True)
@@ -112,6 +116,18 @@ class Client:
             self._is_closed = True
             for inbox in self._waiting.values():
                 inbox.put(GONE)
+
+
+def _hello(
+    channel: Channel, python: Path, settings: SandboxSettings, home: Path, *, look: bool = False
+) -> dict[str, Any]:
+    """What a supervisor says first: its level, and why that."""
+    hello = {"settings": settings.as_json(), "python": str(python), "home": str(home), "look": look}
+    try:
+        channel.send(hello)
+        return channel.receive()
+    except (OSError, EOFError):
+        return {"level": Level.NONE, "why": "the supervisor did not start"}
 
 
 def _next(inbox: queue.SimpleQueue[dict[str, Any]]) -> dict[str, Any]:

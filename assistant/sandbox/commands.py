@@ -8,15 +8,18 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from assistant.coderunner import CodeEnded, CodeResult
 from assistant.errors import AssistantError
 from assistant.outputs import ErrorOutput, Output, observation
 from assistant.sandbox.environment import SetUp
 from assistant.sandbox.level import Level
+from assistant.sandbox.probe import UNSAFE_OPTION
 from assistant.sandbox.sessions import Sessions
 from assistant.sandbox.settings import SandboxSettings
 from assistant.sandbox.wire import pack
+from assistant.texts import text
 from engine import EngineError, model_home
 
 EXIT_CODES = (
@@ -32,8 +35,9 @@ _CODES: dict[CodeEnded, int] = {
     "refused": 6,
     "cancelled": 130,
 }
+UNSAFE_HELP = "run code even where nothing isolates it; only what you trust"
 _WHOLE = 10_000_000  # characters: nothing is cut here
-LEVELS = [str(level) for level in Level if level is not Level.NONE]
+LEVELS = [str(level) for level in Level if level not in (Level.UNSAFE, Level.NONE)]
 
 
 def add_interpreter(
@@ -52,7 +56,9 @@ def add_interpreter(
     action.set_defaults(run=run)
     add = action.add_argument
     add("file", type=Path, metavar="FILE.py", help="the code; - reads it from stdin")
-    add("--level", choices=LEVELS, metavar="|".join(LEVELS), help="default: the strongest here")
+    held = action.add_mutually_exclusive_group().add_argument
+    held("--level", choices=LEVELS, metavar="|".join(LEVELS), help="default: the strongest here")
+    held(UNSAFE_OPTION, action="store_true", help=UNSAFE_HELP)
     add("--timeout", type=float, default=60.0, metavar="S", help="seconds for the run")
     add("--json", action="store_true", help="one JSON object, for programs")
     return action
@@ -65,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     except (OSError, AssistantError, EngineError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if result.level == Level.UNSAFE:
+        sys.stderr.write(red(text(options.lang, "sandbox_unsafe"), sys.stderr) + "\n")
     _show_json(result) if options.json else _show(result)
     return _CODES[result.ended]
 
@@ -77,7 +85,13 @@ def _read(path: Path) -> str:
 
 def _run(code: str, options: argparse.Namespace) -> CodeResult:
     level = Level(options.level) if options.level else None
-    settings = SandboxSettings(run_seconds=options.timeout, level=level, pool=0, polite=False)
+    settings = SandboxSettings(
+        run_seconds=options.timeout,
+        level=level,
+        unsafe=options.unsafe_interpreter,
+        pool=0,
+        polite=False,
+    )
     with _sessions(settings) as sessions:
         return sessions.session("run").run(code, threading.Event(), lambda _: None)
 
@@ -86,6 +100,7 @@ def _run(code: str, options: argparse.Namespace) -> CodeResult:
 def _sessions(settings: SandboxSettings) -> Iterator[Sessions]:
     """A folder of its own, that goes with it."""
     with tempfile.TemporaryDirectory(prefix="interpreter-") as folder:
+        Path(folder).chmod(0o711)  # a session's uid has to pass
         sessions = Sessions(Path(folder), settings, environment_home=model_home(), listener=_note)
         try:
             yield sessions
@@ -102,11 +117,16 @@ def _note(set_up: SetUp) -> None:
 def _show(result: CodeResult) -> None:
     for output in result.outputs:
         outlet = sys.stderr if _is_trouble(output) else sys.stdout
-        text = observation([output], _WHOLE)
-        outlet.write(text + "\n" if text else "")
+        words = observation([output], _WHOLE)
+        outlet.write(words + "\n" if words else "")
     files = f", files: {', '.join(result.new_files)}" if result.new_files else ""
     level = f"level {result.level}" if result.level else "no level"
     sys.stderr.write(f"[{result.ended}, {result.seconds:.2f} s, {level}{files}]\n")
+
+
+def red(words: str, outlet: TextIO) -> str:
+    """In red where somebody looks."""
+    return f"\033[1;31m{words}\033[0m" if outlet.isatty() else words
 
 
 def _show_json(result: CodeResult) -> None:

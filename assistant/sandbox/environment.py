@@ -18,11 +18,13 @@ from filelock import FileLock
 
 from assistant.errors import EnvironmentFailed
 from assistant.sandbox.kernel_fonts import NO_FONT
+from assistant.sandbox.scratch import passable
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 FONTS = Path(__file__).with_name("kernel_fonts.py")
 FONT_PACKAGE = "mplfonts==0.0.11"  # has Noto Sans CJK; only where the system has no Chinese font
 READY_MADE = "ASSISTANT_KERNEL_ENV"
+SYSTEM = Path("/var/lib/assistant")
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,29 @@ def kernel_environment(
     home: Path, listener: Callable[[SetUp], None] = lambda _: None
 ) -> KernelEnvironment:
     """The environment below `home`, made or completed now if need be. Blocks, for minutes."""
-    if ready_made := os.environ.get(READY_MADE):
-        return KernelEnvironment(Path(ready_made))
-    folder = home / "kernel-env"
-    if not _is_complete(folder):
-        with FileLock(home / "kernel-env.lock"):
+    folder = environment_folder(home)
+    if not os.environ.get(READY_MADE) and not _is_complete(folder):
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
             if not _is_complete(folder):
                 _make(folder, listener)
     return KernelEnvironment(folder)
+
+
+def environment_folder(home: Path) -> Path:
+    """Where it is or will be. A session's uid cannot come to what is below a closed home."""
+    if ready_made := os.environ.get(READY_MADE):
+        return Path(ready_made)
+    own = home / "kernel-env"
+    if os.geteuid() or own.exists() or passable(home) or not os.access(SYSTEM.parent, os.W_OK):
+        return own
+    return SYSTEM / own.name
+
+
+def kernel_python(home: Path) -> Path:
+    """The Python that sessions use, or this one where there is none yet: nothing is made."""
+    python = KernelEnvironment(environment_folder(home)).python
+    return python if python.exists() else Path(sys.executable)
 
 
 def _make(folder: Path, listener: Callable[[SetUp], None]) -> None:

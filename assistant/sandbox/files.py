@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from assistant.errors import BadFileName, FileTooLarge, FolderFull, NoSuchFile
+from assistant.sandbox import tree
 from assistant.sandbox.limits import Limits
 
 MAX_NAME = 255  # bytes, as file systems have it
@@ -104,7 +105,7 @@ class WorkFolder:
 
     def remove(self) -> None:
         """The folder and all in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        tree.remove(self.path)
 
     def _make_sure_it_fits(self, name: str, size: int) -> None:
         limits = self._limits

@@ -3,7 +3,7 @@
     launch(level, what) -> Jailed      raises SandboxFailed, and then nothing is left behind
     Jailed.pid                         the program, as the host numbers it
     Jailed.work_path / tmp_path        its folders as *it* sees them: /mnt/data and /tmp where there
-                                       are mounts (1, 1c), the host's own paths otherwise (2, 2s, 3)
+                                       are mounts (1, 1c), the host's own paths otherwise
     Jailed.uid                         who it runs as, when not as us: fchown to it what you write
 
 Call it from one long-lived thread: at level 1 the death of the *thread* that launched ends the
@@ -30,7 +30,7 @@ from assistant.sandbox.cgroups import Cgroup
 from assistant.sandbox.jailed import Jailed, Usage
 from assistant.sandbox.level import Level
 from assistant.sandbox.limits import Limits, rlimits
-from assistant.sandbox.plan import FULL, TMP, WORK, Launch, Policy, Prepared
+from assistant.sandbox.plan import FULL, TMP, WORK, Launch, Policy, Prepared, bare
 from assistant.sandbox.processes import descendants
 from assistant.sandbox.slots import Slot
 
@@ -44,6 +44,7 @@ _FIRST_TO_GO = "1000"  # when memory runs out, before anything of the app's
 
 def launch(level: Level, what: Launch, policy: Policy = FULL) -> Jailed:
     """Start `what` at `level`; `policy` is for tests alone."""
+    policy = bare(policy) if level is Level.UNSAFE else policy
     slot = slots.take() if os.geteuid() == 0 and policy.uid else None
     try:
         if slot:
@@ -57,7 +58,7 @@ def launch(level: Level, what: Launch, policy: Policy = FULL) -> Jailed:
 
 
 def _prepare(level: Level, what: Launch, policy: Policy, slot: Slot | None) -> Prepared:
-    if level in (Level.LANDLOCK, Level.LANDLOCK_SHARED, Level.WEAK):
+    if level in (Level.LANDLOCK, Level.LANDLOCK_SHARED, Level.WEAK, Level.UNSAFE):
         return confined.prepare(level, what, policy, slot)
     if level is Level.NAMESPACES:
         return bubblewrap.prepare(what, policy, slot)
@@ -165,7 +166,7 @@ class _Start:
 
     def _plan(self, pid: int, outlet: int) -> dict[str, object]:
         rules = self.prepared.landlock
-        shared = self.slot is None and self.level is Level.LANDLOCK_SHARED
+        shared = self.level in (Level.LANDLOCK_SHARED, Level.UNSAFE)
         limits = rlimits(self.what.limits, shared_uid=os.geteuid() if shared else None)
         return {
             "uid": self.slot.uid if self.slot else None,

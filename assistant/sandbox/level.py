@@ -11,7 +11,8 @@ class Level(StrEnum):
     CHROOT = "1c"  # the same by our own launcher, where pivot_root is refused
     LANDLOCK = "2"  # no namespaces: Landlock, seccomp, limits, and a uid per session
     LANDLOCK_SHARED = "2s"  # the same with the app's own uid
-    WEAK = "3"  # a uid per session and seccomp only, or macOS Seatbelt
+    WEAK = "3"  # a uid per session and seccomp only
+    UNSAFE = "unsafe"  # nothing holds, and somebody has asked for it all the same
     NONE = "0"  # nothing holds: refuse
 
     @property
@@ -21,13 +22,11 @@ class Level(StrEnum):
 
     @property
     def enforced(self) -> bool:
-        """Whether strangers may use it: every promise of the sandbox is kept."""
-        return self.rank <= Level.LANDLOCK_SHARED.rank
+        """Whether every promise of the sandbox is kept.
 
-    @property
-    def loopback_only(self) -> bool:
-        """Weaker than what may be put behind a public address."""
-        return not self.enforced
+        Only then may somebody use it who is not at this machine.
+        """
+        return self.rank <= Level.LANDLOCK_SHARED.rank
 
     def words(self, language: str) -> str:
         """What the page calls it."""
@@ -41,6 +40,7 @@ _WORDS: Mapping[str, Mapping[Level, str]] = {
         Level.LANDLOCK: "Isolated (container mode)",
         Level.LANDLOCK_SHARED: "Isolated, file metadata visible",
         Level.WEAK: "Weaker isolation",
+        Level.UNSAFE: "Unsafe: no isolation",
         Level.NONE: "Not isolated",
     },
     "zh": {
@@ -49,6 +49,7 @@ _WORDS: Mapping[str, Mapping[Level, str]] = {
         Level.LANDLOCK: "已隔离（容器模式）",
         Level.LANDLOCK_SHARED: "已隔离，文件元数据可见",
         Level.WEAK: "隔离较弱",
+        Level.UNSAFE: "不安全：没有隔离",
         Level.NONE: "未隔离",
     },
 }

@@ -1,14 +1,14 @@
 """What is asked of a sandbox, and what a level makes of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assistant.sandbox.landlock import Ruleset
 from assistant.sandbox.limits import Limits
 
 WORK = Path("/mnt/data")  # where the code sees its folder, as ChatGLM3 was taught
-TMP = Path("/tmp")  # noqa: S108 - the sandbox's own, not the host's
+TMP = Path("/tmp")  # noqa: S108 - a name inside the sandbox, where it is private
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,13 @@ class Policy:
 
 
 FULL = Policy()
+
+
+def bare(policy: Policy) -> Policy:
+    """What is left of it at the unsafe level: limits, which keep a mistake small, and no walls."""
+    return replace(
+        policy, namespaces=frozenset(), paths=False, read_only=False, seccomp=False, uid=False
+    )
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assistant.errors import SandboxFailed, SandboxRefused
@@ -24,11 +24,17 @@ from assistant.sandbox.plan import FULL
 from assistant.sandbox.probe_attacks import ATTACKS
 
 MINIMUM = "SANDBOX_MIN_LEVEL"
+UNSAFE_OPTION = "--unsafe-interpreter"
 _LOST_WHEN_WEAK = {"read_a_process"}  # the banner says so
 _SCRIPT = Path(__file__).with_name("probe_attacks.py")
 _LIMITS = Limits(processes=24)
 _PATIENCE = 100  # waits of a tenth of a second
 _STEP = 0.1
+_SWITCHES = (  # of kernels that keep user namespaces from normal users: name, off, on
+    ("kernel.unprivileged_userns_clone", "0", "1"),
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
+    ("user.max_user_namespaces", "0", "10000"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,19 @@ def choose(
     return LevelReport(Level.NONE, tuple(tried), time.monotonic() - began)
 
 
+def examine(python: Path, environment: Mapping[str, str], *, unsafe: bool = False) -> LevelReport:
+    """The level as the app takes it. With `unsafe` no level is needed, unless one is demanded."""
+    demanded = environment.get(MINIMUM)
+    report = choose(python, minimum=minimum_level(demanded))
+    if report.level is Level.NONE and unsafe and not demanded and candidates():
+        return replace(report, level=Level.UNSAFE)
+    return report
+
+
 def candidates() -> list[Level]:
-    """Those that can exist for this user on this system."""
-    if sys.platform == "darwin":
-        return [Level.WEAK]
+    """Those that can exist for this user on this system; all are made of what Linux has."""
+    if sys.platform != "linux":
+        return []
     if os.geteuid() == 0:
         return [Level.NAMESPACES, Level.CHROOT, Level.LANDLOCK, Level.WEAK]
     return [Level.NAMESPACES, Level.CHROOT, Level.LANDLOCK_SHARED]
@@ -79,25 +94,28 @@ def candidates() -> list[Level]:
 def minimum_level(value: str | None) -> Level:
     """What SANDBOX_MIN_LEVEL asks for; unset, the weakest that holds at all. L2 is 2."""
     text = (value or Level.WEAK).strip().lower().removeprefix("l")
-    try:
-        return Level(text)
-    except ValueError:
-        known = ", ".join(Level)
-        reason = f"{MINIMUM} is {value!r}, and can be {known}"
-        raise SandboxFailed(level=text, reason=reason) from None
+    known = [level for level in Level if level is not Level.UNSAFE]
+    if text not in known:
+        reason = f"{MINIMUM} is {value!r}, and can be {', '.join(known)}"
+        raise SandboxFailed(level=text, reason=reason)
+    return Level(text)
 
 
 def refusal(report: LevelReport) -> SandboxRefused:
     """What a person is told at level 0: what failed, and the one command that mends it."""
     tried = "; ".join(f"{level}: {reason}" for level, reason in report.tried)
-    return SandboxRefused(tried=tried or "nothing could be tried", command=mending_command())
+    return SandboxRefused(tried=tried or "the sandbox needs Linux", command=mending_command())
 
 
 def mending_command() -> str:
-    if sys.platform == "darwin" or shutil.which("bwrap"):
-        return "docker run --rm -p 8501:8501 IMAGE"
+    """For this machine, or to go to one where it works."""
     sudo = "" if os.geteuid() == 0 else "sudo "
-    return f"{sudo}apt-get install -y bubblewrap"
+    for name, off, on in _SWITCHES if sudo else ():
+        if _sysctl(name) == off:
+            return f"{sudo}sysctl -w {name}={on}"
+    if sys.platform == "linux" and not shutil.which("bwrap"):
+        return f"{sudo}apt-get install -y bubblewrap"
+    return "docker run --rm -p 8501:8501 IMAGE"
 
 
 def attack(level: Level, python: Path, readable: Sequence[Path] = (), policy: Policy = FULL) -> str:
@@ -113,6 +131,13 @@ def attack(level: Level, python: Path, readable: Sequence[Path] = (), policy: Po
         return str(error.fields["reason"])
     except (OSError, ValueError) as error:
         return str(error)
+
+
+def _sysctl(name: str) -> str:
+    try:
+        return Path("/proc/sys", *name.split(".")).read_text().strip()
+    except OSError:
+        return ""
 
 
 def _problems(

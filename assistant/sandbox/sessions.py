@@ -52,7 +52,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def session(self, conversation_id: str) -> Session:
-        key = _key(conversation_id)
+        key = folder_name(conversation_id)
         with self._lock:
             if key not in self._sessions:
                 folder = WorkFolder(self._home / key, self.settings.limits)
@@ -83,7 +83,8 @@ class Sessions:
                 self._client.close()
                 self._client = None
             if self._client is None:
-                self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._home.mkdir(parents=True, exist_ok=True)
+                self._home.chmod(0o711)  # a session's uid has to pass
                 self._environment = kernel_environment(self._environment_home, self._note)
                 self._client = Client(self._home, self._environment, self.settings, self._gone)
             client = self._client
@@ -119,8 +120,8 @@ class Sessions:
             session.gone(str(gone.get("reason")), lost)
 
 
-def _key(conversation_id: str) -> str:
-    """An id as a folder's name."""
+def folder_name(conversation_id: str) -> str:
+    """An id as a folder's name, whatever is in it."""
     if _ID.fullmatch(conversation_id):
         return conversation_id
     return hashlib.sha256(conversation_id.encode("utf-8", "replace")).hexdigest()

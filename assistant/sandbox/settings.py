@@ -21,6 +21,7 @@ class SandboxSettings:
     pool: int = 1  # kernels that wait for a conversation, warm
     refill_seconds: float = 2  # after one was taken
     level: Level | None = None
+    unsafe: bool = False  # --unsafe-interpreter: where no level holds, run code all the same
     polite: bool = True  # answers come first; off where no engine runs beside it
     limits: Limits = field(default_factory=Limits)
 

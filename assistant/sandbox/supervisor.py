@@ -24,14 +24,7 @@ from assistant.sandbox.kernel import RunEnd
 from assistant.sandbox.level import Level
 from assistant.sandbox.place import Place
 from assistant.sandbox.plan import Policy
-from assistant.sandbox.probe import (
-    MINIMUM,
-    LevelReport,
-    attack,
-    choose,
-    minimum_level,
-    refusal,
-)
+from assistant.sandbox.probe import MINIMUM, LevelReport, attack, examine, minimum_level, refusal
 from assistant.sandbox.processes import memory
 from assistant.sandbox.settings import SandboxSettings
 from assistant.sandbox.slots import sweep
@@ -41,6 +34,7 @@ from assistant.sandbox.worker import Worker
 
 log = logging.getLogger(__name__)
 _TICK = 0.5
+_LOOKING = 10
 
 
 class Supervisor:
@@ -245,6 +239,8 @@ def main(descriptor: int) -> None:
     os.umask(0o077)
     channel = Channel(socket.socket(fileno=descriptor))
     hello = channel.receive()
+    if hello["look"]:
+        os.nice(_LOOKING)  # nobody waits for it
     settings = SandboxSettings.of_json(hello["settings"])
     python, home = Path(hello["python"]), Path(hello["home"])
     sweep()
@@ -253,7 +249,12 @@ def main(descriptor: int) -> None:
     except SandboxRefused as error:
         channel.send({"level": Level.NONE, "why": error.fields["tried"], **error.fields})
         return
-    channel.send({"level": level, "why": why})
+    if level is Level.UNSAFE:
+        log.warning("Nothing confines the code of the interpreter, and it was asked to run it")
+    with contextlib.suppress(OSError):  # the app is gone already
+        channel.send({"level": level, "why": why})
+    if hello["look"]:
+        return
     supervisor = Supervisor(channel, home, place(settings, level, python), settings)
     try:
         supervisor.serve()
@@ -270,13 +271,13 @@ def place(settings: SandboxSettings, level: Level, python: Path) -> Place:
 
 def choose_level(settings: SandboxSettings, python: Path) -> tuple[Level, str]:
     """The one that is asked for, if it holds, or the strongest that does, and why no stronger."""
-    minimum = minimum_level(os.environ.get(MINIMUM))
     if level := settings.level:
+        minimum = minimum_level(os.environ.get(MINIMUM))
         weak = f"weaker than {MINIMUM}={minimum}" if level.rank > minimum.rank else ""
         if problem := weak or attack(level, python):
             raise refusal(LevelReport(Level.NONE, ((level, problem),)))
         return level, "asked for"
-    report = choose(python, minimum=minimum)
+    report = examine(python, os.environ, unsafe=settings.unsafe)
     if report.level is Level.NONE:
         raise refusal(report)
     return report.level, "; ".join(f"{level}: {reason}" for level, reason in report.tried)

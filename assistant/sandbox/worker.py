@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import queue
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from assistant.errors import AssistantError
 from assistant.outputs import Output
+from assistant.sandbox import tree
 from assistant.sandbox.jailed import Jailed
 from assistant.sandbox.kernel import Kernel, KernelDied, RunEnd
 from assistant.sandbox.messages import Collector
@@ -183,7 +183,7 @@ class Worker:
             except (AssistantError, OSError):
                 log.exception("A session could not be cleared away")
         if not self.session:
-            shutil.rmtree(self.work, ignore_errors=True)
+            tree.remove(self.work)
         with self._queueing:
             self._is_buried = self.is_leaving = True
         self._ended(self)

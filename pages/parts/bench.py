@@ -9,6 +9,7 @@ from assistant import (
     BenchState,
     Conversation,
     Language,
+    Level,
     Preparing,
     SandboxRefused,
     Unprepared,
@@ -98,7 +99,8 @@ def draw_level(language: Language) -> None:
         language, "sandbox_level", words=state.level.words(language.value), level=state.level
     )
     with st.expander(words, icon=icon, key="sandbox_level"):
-        st.caption(text(language, "sandbox_promise"))
+        if state.level.enforced:
+            st.caption(text(language, "sandbox_promise"))
         if state.why:
             st.caption(text(language, "sandbox_why"))
             st.code(state.why, language=None, wrap_lines=True)
@@ -106,7 +108,9 @@ def draw_level(language: Language) -> None:
             listed = [f"{name} {version}" for name, version in sorted(state.packages.items())]
             st.caption(text(language, "sandbox_packages"))
             st.code("\n".join(listed), language=None)
-    if not state.level.enforced:
+    if state.level is Level.UNSAFE:
+        st.error(text(language, "sandbox_unsafe"), icon=":material/gpp_bad:")
+    elif not state.level.enforced:
         st.warning(text(language, "sandbox_weak"), icon=":material/gpp_maybe:")
 
 

@@ -173,6 +173,17 @@ def test_weak_isolation_has_a_banner_and_is_for_this_machine_only(
     assert page.app.error.len == (not may_run)
 
 
+@pytest.mark.parametrize(("address", "may_run"), [("127.0.0.1", True), ("192.168.1.9", False)])
+def test_an_unsafe_interpreter_is_said_in_red_and_is_for_this_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, may_run: bool
+) -> None:
+    monkeypatch.setattr(ContextProxy, "ip_address", address)
+    monkeypatch.setattr(ContextProxy, "headers", {"Host": "localhost:8501"})
+    page = Page(tmp_path, sessions=ScriptedSessions(tmp_path, Level.UNSAFE))
+    assert any("Nothing isolates the code" in each.value for each in page.app.error)
+    assert page.app.chat_input.len == may_run
+
+
 def test_without_a_sandbox_the_page_says_why_and_what_mends_it(tmp_path: Path) -> None:
     sessions = ScriptedSessions(tmp_path)
     sessions.error = SandboxRefused(tried="1: no bwrap", command="apt-get install -y bubblewrap")

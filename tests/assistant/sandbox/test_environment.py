@@ -1,6 +1,7 @@
 """The kernel environment: complete or not, and taken up again after a failure."""
 
 import subprocess
+import sys
 import venv
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,13 @@ import pytest
 
 from assistant.errors import EnvironmentFailed
 from assistant.sandbox import environment
-from assistant.sandbox.environment import READY_MADE, SetUp, kernel_environment
+from assistant.sandbox.environment import (
+    READY_MADE,
+    SetUp,
+    environment_folder,
+    kernel_environment,
+    kernel_python,
+)
 from engine import model_home
 
 
@@ -36,6 +43,7 @@ class Pip:
 def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
     fake = Pip()
     monkeypatch.delenv(READY_MADE, raising=False)
+    monkeypatch.setattr(environment, "passable", lambda _: True)
     monkeypatch.setattr(subprocess, "run", fake.run)
     monkeypatch.setattr(venv.EnvBuilder, "create", lambda _, folder: make(folder))
     return fake
@@ -49,12 +57,12 @@ def test_every_step_is_told_and_a_complete_one_is_not_made_again(tmp_path: Path,
     steps: list[SetUp] = []
     made = kernel_environment(tmp_path, steps.append)
     assert made.folder == tmp_path / "kernel-env"
-    assert [step.done for step in steps] == [*range(12)]
+    assert [step.done for step in steps] == [*range(steps[0].total + 1)]
     assert steps[0].what == "python"
-    assert steps[-1] == SetUp(11, 11, "")
-    n_installed = len(pip.installed)
+    assert steps[-1] == SetUp(steps[0].total, steps[0].total, "")
+    before = len(pip.installed), len(steps)
     kernel_environment(tmp_path, steps.append)
-    assert (len(pip.installed), len(steps)) == (n_installed, 12)
+    assert (len(pip.installed), len(steps)) == before
 
 
 def test_a_failure_says_what_and_why_and_the_next_attempt_goes_on(tmp_path: Path, pip: Pip) -> None:
@@ -91,3 +99,41 @@ def test_the_real_one_has_every_package_that_is_asked_for() -> None:
     named = [line.partition("==") for line in environment.REQUIREMENTS.read_text().splitlines()]
     wanted = {name: version for name, _, version in named if version}
     assert made.packages() == wanted
+
+
+@pytest.mark.parametrize(
+    ("euid", "comes", "is_there", "may_write", "place"),
+    [
+        (0, False, False, True, "system"),
+        (0, False, False, False, "home"),
+        (0, False, True, True, "home"),
+        (0, True, False, True, "home"),
+        (1000, False, False, True, "home"),
+    ],
+)
+def test_it_is_where_a_sessions_uid_can_come(
+    euid: int,
+    comes: bool,
+    is_there: bool,
+    may_write: bool,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(READY_MADE, raising=False)
+    monkeypatch.setattr(environment, "SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(environment, "passable", lambda _: comes)
+    monkeypatch.setattr("os.geteuid", lambda: euid)
+    monkeypatch.setattr("os.access", lambda *_: may_write)
+    if is_there:
+        (tmp_path / "home" / "kernel-env").mkdir(parents=True)
+    assert environment_folder(tmp_path / "home") == tmp_path / place / "kernel-env"
+
+
+def test_a_look_at_it_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(READY_MADE, str(tmp_path))
+    assert kernel_python(tmp_path) == Path(sys.executable)
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    assert kernel_python(tmp_path) == tmp_path / "bin" / "python"

@@ -23,7 +23,7 @@ from assistant.sandbox.processes import memory, of_user
 from assistant.sandbox.stage import descendants
 from assistant.sandbox.watchdog import Floors, Over, Watchdog, over
 
-LEVELS = candidates()
+LEVELS = [*candidates(), Level.UNSAFE]
 WAIT = 60  # seconds; machines stand still
 MEGABYTE = 1 << 20
 WAITING = "import os, signal\nos.write(1, b'ready')\nsignal.pause()"

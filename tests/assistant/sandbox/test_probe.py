@@ -6,10 +6,21 @@ import pytest
 from outside import SYSTEM_PYTHON
 
 from assistant.errors import SandboxFailed, SandboxRefused
+from assistant.sandbox import probe
 from assistant.sandbox.jailed import Jailed
 from assistant.sandbox.level import Level
 from assistant.sandbox.plan import Policy
-from assistant.sandbox.probe import LevelReport, attack, candidates, choose, minimum_level, refusal
+from assistant.sandbox.probe import (
+    MINIMUM,
+    LevelReport,
+    attack,
+    candidates,
+    choose,
+    examine,
+    mending_command,
+    minimum_level,
+    refusal,
+)
 
 
 @pytest.mark.parametrize("level", candidates())
@@ -87,7 +98,71 @@ def test_a_launch_that_breaks_means_the_next_level(monkeypatch: pytest.MonkeyPat
     )
 
 
-def test_levels_are_ordered_and_only_enforced_ones_may_be_public() -> None:
+def test_levels_are_ordered_and_only_the_enforced_ones_keep_every_promise() -> None:
     ranks = [level.rank for level in Level]
     assert ranks == sorted(ranks)
-    assert [level for level in Level if level.loopback_only] == [Level.WEAK, Level.NONE]
+    weak = [level for level in Level if not level.enforced]
+    assert weak == [Level.WEAK, Level.UNSAFE, Level.NONE]
+
+
+@pytest.fixture
+def nothing_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "attack", lambda *_: "it broke out")
+
+
+@pytest.mark.usefixtures("nothing_holds")
+@pytest.mark.parametrize(
+    ("unsafe", "demanded", "level"),
+    [
+        (False, None, Level.NONE),
+        (True, None, Level.UNSAFE),
+        (True, "", Level.UNSAFE),
+        (True, "2", Level.NONE),
+        (True, "3", Level.NONE),
+        (True, "0", Level.NONE),
+    ],
+)
+def test_unsafe_is_only_what_was_asked_for_and_a_demanded_level_wins(
+    unsafe: bool, demanded: str | None, level: Level
+) -> None:
+    environment = {} if demanded is None else {MINIMUM: demanded}
+    report = examine(SYSTEM_PYTHON, environment, unsafe=unsafe)
+    assert report.level is level
+    assert [each for each, _ in report.tried] == candidates()
+
+
+def test_unsafe_is_not_taken_where_a_level_holds() -> None:
+    assert examine(SYSTEM_PYTHON, {}, unsafe=True).level is Level.NAMESPACES
+
+
+@pytest.mark.parametrize("value", ["unsafe", "UNSAFE"])
+def test_unsafe_is_no_level_that_can_be_demanded(value: str) -> None:
+    with pytest.raises(SandboxFailed, match="SANDBOX_MIN_LEVEL"):
+        minimum_level(value)
+
+
+def test_without_linux_nothing_holds_not_even_unsafe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    report = examine(SYSTEM_PYTHON, {}, unsafe=True)
+    assert report == LevelReport(Level.NONE, (), report.seconds)
+    assert "needs Linux" in str(refusal(report))
+    assert mending_command().startswith("docker run")
+
+
+@pytest.mark.parametrize(
+    ("euid", "switch", "has_bubblewrap", "command"),
+    [
+        (0, "", False, "apt-get install -y bubblewrap"),
+        (1000, "", False, "sudo apt-get install -y bubblewrap"),
+        (1000, "user.max_user_namespaces", True, "sudo sysctl -w user.max_user_namespaces=10000"),
+        (0, "user.max_user_namespaces", False, "apt-get install -y bubblewrap"),
+        (1000, "", True, "docker run --rm -p 8501:8501 IMAGE"),
+    ],
+)
+def test_the_one_command_mends_what_is_wrong(
+    euid: int, switch: str, has_bubblewrap: bool, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: euid)
+    monkeypatch.setattr(probe, "_sysctl", lambda name: "0" if name == switch else "")
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/bwrap" if has_bubblewrap else None)
+    assert mending_command() == command

@@ -30,6 +30,7 @@ TICK = 1.0  # seconds between looks at the clock, the page's wish and the parent
 BEAT = 15.0  # seconds; after 60 without a beat the app takes itself for private again
 PATIENCE = 60.0  # seconds for a tunnel to come up, and for the first one with all its tries
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)  # before the next try; the last one stays
+MARGIN = 15.0  # seconds that sharing outlasts its end in the file: the tunnel is closed before
 STEADY = 60.0  # seconds after which a tunnel that breaks begins with the shortest pause again
 
 
@@ -81,7 +82,8 @@ class Stay:
 
     def run(self, watch: Waiting) -> None:
         """Until `Stopped`, or an error that trying again does not mend."""
-        self._store.begin_sharing("", self._plan.until, self._plan.allows, os.getpid())
+        until = self._plan.until + MARGIN
+        self._store.begin_sharing("", until, self._plan.allows, os.getpid())
         try:
             self._door.require_shut(watch.pause)
             if self._plan.allows:

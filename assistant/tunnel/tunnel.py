@@ -34,7 +34,7 @@ MAX_REASON = 300  # characters of its last complaint
 class Opened:
     """Requests come in at this address."""
 
-    tunnel: "Tunnel"
+    tunnel: object
     url: str
 
 
@@ -42,7 +42,7 @@ class Opened:
 class Broken:
     """It ended without being asked."""
 
-    tunnel: "Tunnel"
+    tunnel: object
     error: AssistantError
 
 

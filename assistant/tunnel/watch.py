@@ -71,9 +71,16 @@ class Watch:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """While inside, signals that would end us are put into the inbox."""
-        with handled(self._signalled, keep_ignored=self._survives):
-            yield
+        """While inside, signals that would end us are put into the inbox.
+
+        Ctrl-Z does nothing: the tunnel would stay while nobody beats for it.
+        """
+        before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        try:
+            with handled(self._signalled, keep_ignored=self._survives):
+                yield
+        finally:
+            signal.signal(signal.SIGTSTP, before)
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         known = {signal.SIGINT: Reason.INTERRUPTED}

@@ -48,6 +48,7 @@ AssistantError
 ├── WrongPassword         a name and a password that do not belong together
 ├── TooManyAttempts       sign-ins are slowed after failures
 ├── UnknownKey            the user has no such key
+├── BadAccessSetting      a setting of who may come in is not as it should be
 ├── AccessFileDamaged     the file of users and keys cannot be read any more
 ├── AccessFileForeign     what is in its place is something else
 ├── AccessFileNewer       it was written by a newer version
@@ -313,6 +314,10 @@ class TooManyAttempts(AssistantError):
 
 class UnknownKey(AssistantError):
     template = "There is no key {id!r}. `python -m assistant key list` shows those there are."
+
+
+class BadAccessSetting(AssistantError):
+    template = "{name} is not as it should be: found {found}, expected {expected}."
 
 
 class AccessFileDamaged(AssistantError):

@@ -421,6 +421,25 @@ TEXTS: dict[str, dict[Language, str]] = {
         "There is no user yet, so nobody can sign in. On the machine that runs the assistant: "
         "python -m assistant user add NAME",
     ),
+    "signin_oidc": _pair("用 {host} 登录", "Sign in with {host}"),
+    "signin_oidc_down": _pair(
+        "登录服务没有应答。请稍后再试，或用别的方式登录。",
+        "The sign-in service does not answer. Try again later, or sign in another way.",
+    ),
+    "signin_oidc_stale": _pair(
+        "这次登录不是从这个浏览器开始的，或者已经过期。请再试一次。",
+        "This sign-in was not begun in this browser, or is too old. Try again.",
+    ),
+    "signin_oidc_refused": _pair(
+        "登录服务没有确认你是谁。请再试一次。",
+        "The sign-in service did not confirm who you are. Try again.",
+    ),
+    "signin_oidc_unknown": _pair(
+        "这里没有使用你的邮箱地址的用户。请管理员添加："
+        "python -m assistant user add 邮箱 --no-password",
+        "No user here has your mail address. An operator can add it: "
+        "python -m assistant user add MAIL --no-password",
+    ),
     "signin_link": _pair("用一次性链接登录", "Sign in by a one-time link"),
     "signin_link_hint": _pair(
         "点击按钮后，这个链接就用掉了。", "The link is used up once you press the button."
@@ -581,6 +600,7 @@ CHINESE_ERRORS: dict[str, str] = {
     "WrongPassword": "用户名或密码不对。",
     "TooManyAttempts": "登录尝试过多，请在 {seconds} 秒后再试。",
     "UnknownKey": "没有密钥 {id!r}。`python -m assistant key list` 列出现有密钥。",
+    "BadAccessSetting": "{name} 的设置不对：发现 {found}，应为 {expected}。",
     "AccessFileDamaged": (
         "保存用户和密钥的 {path} 已损坏：{reason}。现在谁也不能进入。"
         "请放回备份，或把它和它的 -wal、-shm 文件移走，再重新添加用户。"

@@ -51,7 +51,8 @@ class Admitter:
         if origins.is_from_elsewhere(asked, sharing):
             raise Refused(403, "This request was sent by a page of another site.")
         client = door.client(asked, sharing)
-        if door.is_local(asked, sharing):
+        is_relayed = any(each.configured and each.relays(scope) for each in self._ways)
+        if door.is_local(asked, sharing) and not is_relayed:
             return Admission(asked, sharing, client, LOCAL)
         visitor, token = await self._visitor(asked, sharing, scope)
         return Admission(asked, sharing, client, visitor, token)

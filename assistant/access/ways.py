@@ -53,6 +53,13 @@ class SignInWay(Protocol):
         """
         ...
 
+    def relays(self, scope: Scope) -> bool:
+        """Whether a proxy of this way may have passed it on, so that it can be any stranger's.
+
+        Asked of what looks like a request of somebody at this machine, who needs no login.
+        """
+        ...
+
     async def identify(self, scope: Scope) -> Visitor | None:
         """Who a request's headers say, if they can be believed; asked at each request.
 

@@ -34,7 +34,7 @@ def prepare(chat_format: ChatFormat, tokenizer: Tokenizer) -> None:
         syntax = chat_format.call_syntax()
         if syntax:
             vocabulary_of(tokenizer, syntax)
-    except Exception:
+    except Exception:  # its thread has a model to start, with or without this
         log.exception("calls will not be constrained")
 
 

@@ -187,7 +187,7 @@ class Link:
         except MCPError as error:
             if _is_lost(error):  # any other refusal is an answer too
                 self._drop(transport)
-        except Exception:
+        except Exception:  # whatever a stranger's server trips up in the client: no answer came
             self._drop(transport)
 
     def _drop(self, transport: Transport) -> None:

@@ -1,5 +1,6 @@
 """ChatGLM3's tokenizer over any SentencePiece model: the real one where it lies beside us."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,18 @@ def tokenizer_models() -> dict[str, bytes]:
 
 
 def chatglm3_tokenizer(model: bytes) -> Tokenizer:
+    return chatglm_tokenizer(model, CONTROLS_3)
+
+
+def chatglm_tokenizer(model: bytes, controls: Sequence[str]) -> Tokenizer:
+    """With the control tokens of its generation behind the pieces."""
     processor = open_sentencepiece(model)
     assert processor is not None
     pieces = [processor.id_to_piece(at) for at in range(processor.get_piece_size())]
-    kinds = sentencepiece_kinds(processor) + [TokenKind.CONTROL] * len(CONTROLS_3)
+    kinds = sentencepiece_kinds(processor) + [TokenKind.CONTROL] * len(controls)
     vocabulary = Vocabulary(
         size=len(kinds),
-        tokens=[*pieces, *CONTROLS_3],
+        tokens=[*pieces, *controls],
         kinds=np.array(kinds, np.int32),
         bos_id=None,
         eos_id=2,

@@ -10,11 +10,13 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import zmq
@@ -201,8 +203,60 @@ def preload() -> None:
     import pandas  # noqa: F401
 
 
+def explain_errors(shell: InteractiveShell) -> None:
+    """A traceback is of the person's own code, and a missing column says which there are."""
+    own = (f"{tempfile.gettempdir()}/ipykernel_", f"{Path.cwd()}/")
+    found = shell._get_exc_info
+
+    def explained(given: Any = None) -> Any:
+        kind, error, trace = found(given)
+        if (hint := quietly(missing_column, error)) and not hasattr(error, "__notes__"):
+            error.add_note(hint)
+        cause = error.__cause__
+        if cause and not any(map(is_of(own), steps(cause.__traceback__))):
+            error.__cause__ = None  # a library's own affair, as its context is then
+        return kind, error, without_libraries(trace, is_of(own))
+
+    shell.__dict__["_get_exc_info"] = explained
+
+
+def steps(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
+
+
+def is_of(places: tuple[str, ...]) -> Callable[[TracebackType], bool]:
+    return lambda step: step.tb_frame.f_code.co_filename.startswith(places)
+
+
+def without_libraries(
+    trace: TracebackType | None, is_own: Callable[[TracebackType], bool]
+) -> TracebackType | None:
+    """The way from the shell to the person's code and through it. Without such code, all."""
+    way = list(steps(trace))
+    first = next((at for at, step in enumerate(way) if is_own(step)), len(way))
+    kept = None
+    for step in reversed([*way[:first], *filter(is_own, way[first:])]):
+        kept = TracebackType(kept, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return kept
+
+
+def missing_column(error: BaseException) -> str:
+    """What a table would have had instead; nothing when no table was asked."""
+    if not isinstance(error, KeyError):
+        return ""
+    for step in reversed(list(steps(error.__traceback__))):
+        asked: Any = step.tb_frame.f_locals.get("self")
+        if type(asked).__module__.partition(".")[0] == "pandas" and hasattr(asked, "columns"):
+            names = ", ".join(repr(name) for name in asked.columns[:MAX_COLUMNS])
+            return f"There is no column {error}. The columns are: {names}"[: 2 * MAX_CELL]
+    return ""
+
+
 def prepare_shell(shell: InteractiveShell) -> None:
     shell.InteractiveTB.set_mode("Plain")
+    explain_errors(shell)
     shell.__dict__["system"] = shell.system_raw  # there are no pseudo-terminals
     builtins.input = Kernel.instance().raw_input
     formatter = shell.display_formatter
@@ -246,6 +300,7 @@ def main(options: dict[str, Any]) -> None:
     app.initialize([])
     assert isinstance(app.shell, InteractiveShell)
     prepare_shell(app.shell)
+    sys.path.append(str(Path.cwd()))  # the person's modules, behind all others
     keep_context()
     app.start()
 

@@ -1,8 +1,7 @@
 """ChatGLM2: numbered rounds, as its authors' own program writes and encodes them."""
 
-import numpy as np
 import pytest
-from chatglm_tokenizer import tokenizer_models
+from chatglm_tokenizer import chatglm_tokenizer, tokenizer_models
 from fake_engine import CHATGLM2, FakeTokenizer, as_tokenizer
 
 from assistant.errors import CallsNotTaught
@@ -12,13 +11,7 @@ from assistant.messages import Message, Role
 from assistant.parse import AnswerEnd, Offer
 from assistant.toolspec import ToolSpec
 from engine import Tokenizer
-from engine.tokenizer_chatglm import (
-    CONTROLS_2,
-    SentencePiece,
-    open_sentencepiece,
-    sentencepiece_kinds,
-)
-from engine.vocabulary import TokenKind, Vocabulary
+from engine.tokenizer_chatglm import CONTROLS_2
 
 NO_TOOL = ToolSpec("f", "", {})
 # Round 1's answer is longer than the model's reply would be, to see pieces that could join.
@@ -36,24 +29,9 @@ def answer(text: str, ids: tuple[int, ...] = ()) -> Message:
     return Message(Role.ASSISTANT, text, ids=ids)
 
 
-def chatglm2_tokenizer(model: bytes) -> Tokenizer:
-    processor = open_sentencepiece(model)
-    assert processor is not None
-    pieces = [processor.id_to_piece(at) for at in range(processor.get_piece_size())]
-    kinds = sentencepiece_kinds(processor) + [TokenKind.CONTROL] * len(CONTROLS_2)
-    vocabulary = Vocabulary(
-        size=len(kinds),
-        tokens=[*pieces, *CONTROLS_2],
-        kinds=np.array(kinds, np.int32),
-        bos_id=None,
-        eos_id=2,
-        add_bos=False,
-        stop_ids=frozenset({2}),
-    )
-    return Tokenizer(vocabulary, SentencePiece(processor))
-
-
-TOKENIZERS = {name: chatglm2_tokenizer(model) for name, model in tokenizer_models().items()}
+TOKENIZERS = {
+    name: chatglm_tokenizer(model, CONTROLS_2) for name, model in tokenizer_models().items()
+}
 CONVERSATION = [
     *(user("你好"), answer("你好，我是 ChatGLM2。")),
     *(user("1+1=?"), answer("2"), user("  hi")),

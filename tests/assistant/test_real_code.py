@@ -116,3 +116,14 @@ def test_the_starter_adds_up_the_primes(real: Assistant) -> None:
         if isinstance(output, TextOutput)
     ), talk.told()
     assert "1060" in talk.messages[-1].content, talk.told()
+
+
+@pytest.mark.starter
+def test_the_starter_recovers_from_a_column_that_is_missing(real: Assistant) -> None:
+    talk = Talk(real)
+    talk.upload("sales.csv", SALES)
+    talk.ask("Load sales.csv with pandas and tell me df['Revenue'].sum()")
+    states = [step.state for step in talk.steps]
+    assert states[:1] == [CallState.FAILED], talk.told()
+    assert CallState.DONE in states, talk.told()
+    assert "5400" in talk.messages[-1].content.replace(",", ""), talk.told()

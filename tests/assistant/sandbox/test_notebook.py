@@ -17,16 +17,14 @@ from assistant.outputs import (
     TableOutput,
     TextOutput,
 )
-from assistant.sandbox.images import encoded
+from assistant.pictures import clean_picture
 from assistant.sandbox.notebook import Cell, export_notebook, import_notebook
 
 
 def picture() -> ImageOutput:
     out = io.BytesIO()
     Image.new("RGBA", (3, 2)).save(out, "PNG")
-    made = encoded(out.getvalue())
-    assert made
-    return made
+    return clean_picture(out.getvalue())
 
 
 OUTPUTS: list[Output] = [

@@ -85,11 +85,11 @@ class Database:
         with self._named_errors():
             if not path.exists():
                 _create(path)
-            path.chmod(0o600)  # a copy put back from a backup may have been readable to others
             self._file = _identity(path)
             self._reader = _connect(path)
             try:
                 _check(self._reader, path)
+                path.chmod(0o600)  # a copy put back from a backup may be readable to others
                 self._writer = _connect(path)
             except BaseException:
                 self._reader.close()
@@ -133,6 +133,8 @@ class Database:
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+            raise  # a mistake of ours, and nothing that the file's owner could mend
         except (sqlite3.OperationalError, OSError) as error:
             raise AccessFileUnusable(path=self._path, reason=error) from error
         except sqlite3.DatabaseError as error:

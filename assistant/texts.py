@@ -405,13 +405,6 @@ TEXTS: dict[str, dict[Language, str]] = {
     "signin": _pair("登录", "Sign in"),
     "signin_name": _pair("用户名", "User name"),
     "signin_password": _pair("密码", "Password"),
-    "signin_wrong": _pair("用户名或密码不对。", "The user name or the password is wrong."),
-    "signin_wait": _pair(
-        "尝试次数太多，请等 {time} 再试。", "Too many tries. Wait {time} and try again."
-    ),
-    "signin_busy": _pair(
-        "现在登录的人太多，请稍后再试。", "Too many sign-ins just now. Try again."
-    ),
     "signin_stale": _pair(
         "这个表单已过期，或浏览器没有接受 cookie。请再试一次。",
         "This form is too old, or the browser took no cookie. Try again.",

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from assistant.access.configured import sign_in_ways
 from assistant.access.gate import Gate, GateSettings
 from assistant.access.origins import read_hosts
 from assistant.access.serving import check_serving
@@ -77,7 +78,8 @@ def middleware(upload_bytes: Callable[[], int] | None = None) -> tuple[Middlewar
         settings = GateSettings(hosts=read_hosts(os.environ.get("ASSISTANT_HOSTS", "")))
         if upload_bytes is not None:
             settings = replace(settings, upload_bytes=upload_bytes)
-        return Gate(app, open_store(), settings=settings)
+        store = open_store()
+        return Gate(app, store, sign_in_ways(store), settings)
 
     return (Middleware(gate),)
 
@@ -91,7 +93,8 @@ def leave_if_open(address: str | None) -> None:
     `address` is what the web server was told; None means all there are.
     """
     try:
-        check_serving(address, open_store())
+        store = open_store()
+        check_serving(address, store, sign_in_ways(store))
     except AssistantError as error:
         language = Language.of_locale(os.environ.get("LC_ALL") or os.environ.get("LANG"))
         sys.stderr.write(say(error, language) + "\n")

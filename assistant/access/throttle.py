@@ -31,7 +31,8 @@ class _Record:
     def wait(self, now: float) -> float:
         if self.failures < FREE:
             return 0.0
-        delay = min(2.0 ** (self.failures - FREE), LONGEST)
+        # After a day's failures the power itself would be too large a number.
+        delay = min(2.0 ** min(self.failures - FREE, 10), LONGEST)
         return max(self.last + delay - now, 0.0)
 
 
@@ -97,7 +98,7 @@ def network(address: str) -> str:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        return address[:64]
+        return "".join(each for each in address[:64] if each.isprintable())
     if isinstance(found, ipaddress.IPv4Address):
         return str(found)
     if found.ipv4_mapped is not None:

@@ -128,6 +128,26 @@ def test_a_second_server_on_the_same_port_ends_with_a_clear_error(tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_where_others_reach_it_it_is_not_served_before_somebody_can_sign_in(
+    tmp_path: Path, address: str
+) -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "streamlit", "run", "streamlit_app.py"),
+            *("--server.port", "0", "--server.address", address),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ASSISTANT_HOME": str(tmp_path), "MODEL": "none.gguf", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "python -m assistant user add NAME" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_usual_port_is_fixed_so_that_a_second_server_cannot_slip_to_the_next() -> None:
     config = (ROOT / ".streamlit" / "config.toml").read_text()
     assert "\nport = 8501" in config

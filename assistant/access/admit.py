@@ -68,6 +68,8 @@ class Admitter:
         token = self._signatures.session_token(jar.get(SESSION))
         if token and (visitor := self._store.session(token)):
             return visitor, token
+        if door.is_unguarded(asked, sharing):
+            return None, ""
         for way in self._ways:
             if way.configured and (visitor := await way.identify(scope)):
                 return visitor, ""

@@ -18,6 +18,7 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 CLIENT_HEADER = b"cf-connecting-ip"  # set by Cloudflare, whatever the client sent
 _FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip"})
 _FORWARDED_STARTS = (b"cf-", b"x-forwarded-", b"x-original-")
+_QUICK_TUNNELS = ".trycloudflare.com"
 _TLS_PORT, _PORT = 443, 80
 
 
@@ -40,6 +41,18 @@ def is_through_tunnel(asked: Asked, sharing: Sharing | None) -> bool:
         and is_loopback(asked.server)
         and asked.host is not None
         and is_host_of(asked.host, sharing.url)
+    )
+
+
+def is_unguarded(asked: Asked, sharing: Sharing | None) -> bool:
+    """Whether it came by a tunnel that never has a proxy in it that signs people in.
+
+    What such a proxy would say in a header, anybody can say there.
+    """
+    return (
+        is_through_tunnel(asked, sharing)
+        and asked.host is not None
+        and asked.host.name.endswith(_QUICK_TUNNELS)
     )
 
 

@@ -124,8 +124,8 @@ class Gate:
         """Whether this visitor may have what is asked; raises Refused if not."""
         path, visitor = admission.asked.path, admission.visitor
         if visitor is None:
+            self._check_not_hopeless()
             if path not in paths.OPEN or admission.asked.is_socket:
-                self._check_not_hopeless()
                 raise Refused(401, "Sign in first.")
         elif visitor != LOCAL:
             if paths.is_for_operators(path) and visitor.access is not Access.OPERATOR:

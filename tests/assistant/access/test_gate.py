@@ -2,15 +2,22 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gated import ALICE, BOB, OUTER, PUBLIC, Caller, House, Inside, call, error_of
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Scope
 
 from assistant.access.cookies import SESSION, Signatures
 from assistant.access.gate import Gate
 from assistant.access.store import AccessStore
-from assistant.access.visitor import ACCESS_HEADER, VISITOR_HEADER
+from assistant.access.visitor import ACCESS_HEADER, VISITOR_HEADER, Access, Visitor
+from assistant.access.ways import Button, Reception
+from assistant.texts import Language
 
 EVERYTHING = [
     "/",
@@ -223,7 +230,7 @@ def test_without_a_user_others_are_told_what_to_do_and_let_in_nowhere(tmp_path: 
     store, inside = AccessStore(tmp_path / "access.db"), Inside()
     gate = Gate(inside, store)
     stranger = Caller(gate)
-    for path in [*EVERYTHING, "/signin"]:
+    for path in [*EVERYTHING, "/signin", "/signin/link/x", "/health"]:
         reply = stranger.get(path)
         assert reply.status == 403, path
         assert "python -m assistant user add" in reply.text
@@ -247,3 +254,69 @@ def test_names_are_told_from_loopback_only_by_the_server_itself(house: House) ->
         assert Caller(house.gate, "::1", "::1", host).get("/").status == 200
         assert Caller(house.gate, OUTER, OUTER, host).ask("GET", "/").status == 401
     assert PUBLIC not in house.stranger().get("/").text
+
+
+# --- other ways
+
+
+class _Header:
+    """A way that believes a header."""
+
+    configured = True
+    buttons = (Button({Language.ENGLISH: "By <post>", Language.CHINESE: "邮"}, "/post/begin"),)
+
+    def routes(self, reception: Reception) -> list[Route]:
+        async def begin(request: Request) -> Response:
+            return await reception.welcome(request, BOB, request.query_params.get("next", ""))
+
+        async def fail(request: Request) -> Response:
+            return await reception.sorry(request, "signin_link_bad", 400)
+
+        return [Route("/post/begin", begin), Route("/post/fail", fail)]
+
+    def relays(self, scope: Scope) -> bool:
+        return False
+
+    async def identify(self, scope: Scope) -> Visitor | None:
+        said = dict(scope["headers"]).get(b"cf-access-authenticated-user-email", b"").decode()
+        return Visitor(said, Access.USER) if said else None
+
+
+@pytest.fixture
+def header_house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path, ways=(_Header(),))
+    yield house
+    house.store.close()
+
+
+SAID = {"cf-access-authenticated-user-email": BOB}
+
+
+def test_a_way_may_say_who_somebody_is_but_not_for_the_api(header_house: House) -> None:
+    stranger = header_house.stranger()
+    assert stranger.ask("GET", "/", SAID).status == 200
+    assert header_house.inside.headers()[VISITOR_HEADER] == BOB
+    assert stranger.ask("GET", "/").status == 401
+    assert stranger.ask("GET", "/v1/models", SAID).status == 401
+    assert "sign out there" in stranger.ask("GET", "/account", SAID).text
+
+
+def test_through_a_quick_tunnel_no_header_says_who_somebody_is(header_house: House) -> None:
+    """Nobody in such a tunnel signs people in, or takes the header out of what they send."""
+    header_house.share()
+    assert header_house.tunnelled().ask("GET", "/", SAID).status == 401
+    named = "https://chat.example.org"
+    header_house.store.beat(named)
+    caller = replace(header_house.tunnelled(), host="chat.example.org")
+    assert caller.ask("GET", "/", SAID).status == 200
+
+
+def test_a_ways_routes_are_open_and_can_begin_a_session(header_house: House) -> None:
+    caller = header_house.stranger()
+    assert 'href="/post/begin">By &lt;post&gt;</a>' in caller.get("/signin").text
+    reply = caller.get("/post/begin?next=/tools")
+    assert (reply.status, reply["location"]) == (303, "/tools")
+    assert caller.get("/").status == 200
+    failed = header_house.stranger().get("/post/fail")
+    assert failed.status == 400
+    assert "used already" in failed.text

@@ -31,17 +31,15 @@ from assistant.errors import (
     UnknownUser,
     UserExists,
 )
-from assistant.terminal import OK, fail
 from assistant.texts import Language, say, text
 from engine import EngineError
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Action: TypeAlias = Callable[[AccessStore, argparse.Namespace], int]
 
-WRONG_USAGE = 2
+OK, REFUSED, WRONG_USAGE = 0, 1, 2
 EXIT_CODES = "Exit codes: 0 done, 1 refused or an error, 2 wrong usage (also a name or password)."
 LINK_PATH = "/signin/link/"
-
 PIPE_WIDTH = 240  # a line that is read by a program is not to be broken
 
 _BAD_INPUT = (BadUserName, PasswordTooShort, PasswordTooLong, PasswordsDiffer, PasswordUnread)
@@ -97,11 +95,9 @@ def _run(action: Action, options: argparse.Namespace) -> int:
     try:
         with closing(open_store()) as store:
             return action(store, options)
-    except _BAD_INPUT as error:
-        fail(say(error, options.lang), options.lang)
-        return WRONG_USAGE
     except (AssistantError, EngineError) as error:
-        return fail(say(error, options.lang), options.lang)
+        _note(options, "cli_error", error=say(error, options.lang))
+        return WRONG_USAGE if isinstance(error, _BAD_INPUT) else REFUSED
 
 
 # --- users

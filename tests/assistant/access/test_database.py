@@ -68,7 +68,8 @@ def test_the_file_is_private_from_the_moment_it_is_there(
     def watched(source: Path, target: Path) -> None:
         link(source, target)
         seen.append(mode(target))
-        assert mode(Path(source).parent) == 0o700
+        assert mode(source.parent) == 0o700
+        assert source.parent.parent == target.parent  # /tmp may be another disk
 
     path.parent.mkdir(mode=0o777)
     monkeypatch.setattr(os, "link", watched)
@@ -135,6 +136,16 @@ def test_a_newer_versions_file_is_refused(path: Path) -> None:
         AccessStore(path)
 
 
+def test_a_file_that_goes_away_while_it_is_opened_is_not_made_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.parent.mkdir()
+    monkeypatch.setattr(database, "_create", lambda _path: None)
+    with pytest.raises(AccessFileUnusable):
+        AccessStore(path)
+    assert not path.exists()
+
+
 def test_a_place_where_no_file_can_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(AccessFileUnusable, match="home"):
@@ -192,10 +203,10 @@ def test_a_file_that_another_program_holds_is_named_after_a_while(
 
 
 def test_reading_waits_for_nobody_who_writes(path: Path) -> None:
-    with closing(Database(path)) as found, found.writing() as connection:
-        connection.execute("INSERT INTO users VALUES ('ann', 'user', NULL, 0)")
-        with ThreadPoolExecutor(1) as other:
-            assert other.submit(found.rows, "SELECT * FROM users").result(60) == []
+    # The pool is left last: a reader that did wait would be let go before it.
+    with closing(Database(path)) as found, ThreadPoolExecutor(1) as other, found.writing() as it:
+        it.execute("INSERT INTO users VALUES ('ann', 'user', NULL, 0)")
+        assert other.submit(found.rows, "SELECT * FROM users").result(60) == []
 
 
 def test_many_threads_write_and_read_at_once(store: AccessStore) -> None:

@@ -1,13 +1,16 @@
 """A tiny app with a gate as the real one has, for tests of what makes it public.
 
 `python shared_app.py PORT`. Only /health and the sign-in page are open, and while sharing is on
-nothing else is. OPEN_GATE in the environment makes it a version without a gate.
+nothing else is. OPEN_GATE in the environment makes it a version without a gate; SLOW_APP, a folder,
+one that never answers and leaves its pid there.
 """
 
 import json
 import os
+import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 from assistant.access.store import open_store
 
@@ -39,4 +42,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    if folder := os.environ.get("SLOW_APP"):
+        note = Path(folder, "app.new")
+        note.write_text(str(os.getpid()), encoding="utf-8")
+        note.replace(Path(folder, "app.pid"))
+        signal.pause()
     ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

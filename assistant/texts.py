@@ -409,6 +409,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "这个表单已过期，或浏览器没有接受 cookie。请再试一次。",
         "This form is too old, or the browser took no cookie. Try again.",
     ),
+    "signin_first": _pair("请先登录：重新加载此页面即可。", "Sign in first: load this page again."),
     "signin_nobody": _pair(
         "还没有用户，因此无法登录。请在运行助手的机器上执行：python -m assistant user add NAME",
         "There is no user yet, so nobody can sign in. On the machine that runs the assistant: "

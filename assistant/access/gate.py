@@ -126,7 +126,9 @@ class Gate:
         if visitor is None:
             self._check_not_hopeless()
             if path not in paths.OPEN or admission.asked.is_socket:
-                raise Refused(401, "Sign in first.")
+                if paths.is_api(path):
+                    raise Refused(401, "Send a key of yours: Authorization: Bearer sk-...")
+                raise Refused(401, "Sign in first.", "signin_first")
         elif visitor != LOCAL:
             if paths.is_for_operators(path) and visitor.access is not Access.OPERATOR:
                 raise Refused(403, "This is for operators.")

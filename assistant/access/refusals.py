@@ -20,14 +20,14 @@ _CLOSED: Final = {"Connection": "close"}  # of what was not read to its end, not
 def answer(refused: Refused, asked: Asked | None) -> Response:
     if refused.status_code == 401 and asked is not None and asked.wants_page:
         return RedirectResponse(f"/signin?next={quote(asked.path_and_query, safe='/')}", 303)
+    language = preferred_language(asked.header(b"accept-language") if asked else "")
+    reason = text(language, refused.text) if refused.text else refused.reason
     if refused.text and asked is not None and asked.wants_page:
-        language = preferred_language(asked.header(b"accept-language"))
-        page = signin_page.notice(Paper(language, ""), text(language, refused.text))
-        return HTMLResponse(page, refused.status_code)
+        return HTMLResponse(signin_page.notice(Paper(language, ""), reason), refused.status_code)
     headers = dict(_CLOSED) if refused.status_code in (408, 413) else {}
     if refused.status_code == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"error": {"message": refused.reason, "type": refused.kind}}
+    body = {"error": {"message": reason, "type": refused.kind}}
     return JSONResponse(body, refused.status_code, headers)
 
 

@@ -124,6 +124,14 @@ def test_a_person_is_sent_to_the_sign_in_page_and_back_after_it(house: House, pa
     assert (again.status, again["location"]) == (303, path)
 
 
+def test_a_page_whose_sign_in_has_ended_can_show_what_to_do(house: House) -> None:
+    """Streamlit shows the answer to its own question whether the server is well."""
+    reply = house.stranger().ask("GET", "/_stcore/health", {"accept-language": "zh-CN"})
+    assert (reply.status, "重新加载" in reply.text) == (401, True)
+    assert "load this page again" in house.stranger().ask("GET", "/_stcore/health").text
+    assert "Authorization: Bearer" in house.stranger().ask("GET", "/v1/models").text
+
+
 def test_a_visitor_is_let_in_with_name_and_role_in_the_headers(house: House) -> None:
     for name, role in ((ALICE, "operator"), (BOB, "user")):
         assert house.signed_in(name).get("/").status == 200

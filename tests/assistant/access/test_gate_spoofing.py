@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from gated import ALICE, BOB, OUTER, PUBLIC, STRANGER, House, call
@@ -14,11 +13,21 @@ from assistant.access.gate import GateSettings
 from assistant.access.origins import read_hosts
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path, settings=GateSettings(hosts=read_hosts("Chat.Example.org, ,b.example")))
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    settings = GateSettings(hosts=read_hosts("Chat.Example.org, ,b.example"))
+    house = House(tmp_path_factory.mktemp("house"), settings=settings)
     yield house
     house.store.close()
+
+
+@pytest.fixture
+def house(built: House) -> Iterator[House]:
+    """One for all these tests, which leave nothing behind in it."""
+    yield built
+    built.inside.seen.clear()
+    if built.store.sharing():
+        built.store.end_sharing()
 
 
 # --- Host
@@ -77,6 +86,10 @@ def test_the_servers_own_address_is_known_as_a_dual_stack_socket_spells_it(house
     assert house.signed_in(BOB, caller).ask("GET", "/").status == 200
     here = replace(house.local(), server="::ffff:127.0.0.1", client="::ffff:127.0.0.1")
     assert here.ask("GET", "/").status == 200
+
+
+def test_a_name_of_ours_is_not_this_machines_though_a_proxy_on_it_asks(house: House) -> None:
+    assert replace(house.local(), host="chat.example.org").ask("GET", "/").status == 401
 
 
 # --- Origin and Sec-Fetch-Site
@@ -181,7 +194,9 @@ def test_an_address_that_uvicorn_took_from_a_header_is_not_local(house: House) -
     said = {"x-forwarded-for": "127.0.0.1"}
     assert house.local().ask("GET", "/", said).status == 401
     assert replace(house.local(), client=STRANGER).ask("GET", "/").status == 401
-    assert replace(house.stranger(), client="127.0.0.1").ask("GET", "/").status == 401
+    for host in (OUTER, "localhost"):
+        caller = replace(house.stranger(), client="127.0.0.1", host=host)
+        assert caller.ask("GET", "/").status == 401
 
 
 def addressed(house: House, caller_name: str, said: dict[str, str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from browsing import Server, chromium, serve
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 pytestmark = pytest.mark.browser
 
@@ -33,6 +33,36 @@ display(Markdown("![x](http://evil.invalid/3)"))
 print("<img src=http://evil.invalid/4 onerror=alert(1)> ![x](http://evil.invalid/5)")
 ```
 """
+FIGURES = """```python
+import altair
+import pandas as pd
+import plotly.express as px
+table = pd.DataFrame({"month": ["一月", "二月"], "revenue": [10, 30]})
+px.bar(table, x="month", y="revenue", title="<b>按月</b>收入").show()
+display(altair.Chart(table).mark_bar().encode(x="month", y="revenue"))
+linked = {"data": [{"type": "bar", "y": [1], "name": "<a href='http://evil.invalid/7'>x</a>"}]}
+plain = "instead of a figure with a link"
+display({"application/vnd.plotly.v1+json": linked, "text/plain": plain}, raw=True)
+```
+"""
+COLOURED = """```python
+raise ValueError("<img src=http://evil.invalid/6 onerror=alert(1)> :red[x] `y`")
+```
+"""
+SAVE = """```python
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.savefig("plot.png")
+plt.close()
+```
+"""
+TRANSFER = """files => {
+    const transfer = new DataTransfer();
+    for (const [name, text] of Object.entries(files)) transfer.items.add(new File([text], name));
+    return transfer;
+}"""
+PASTE = f"""files => document.activeElement.dispatchEvent(new ClipboardEvent(
+    "paste", {{clipboardData: ({TRANSFER})(files), bubbles: true, cancelable: true}}))"""
 SALES = b"month,revenue\n1,10\n2,30\n3,20\n"
 
 
@@ -157,3 +187,84 @@ def test_a_session_is_exported_and_rebuilt_from_its_notebook(server: Server, pag
     # Counted: while the page is drawn anew, what was drawn before may stand beside it for a moment.
     expect(page.get_by_text(re.compile(r"\d s · "))).to_have_count(1)
     expect(page.get_by_text("is 6", exact=True)).to_be_visible()
+
+
+def test_files_come_several_at_once_by_drop_and_by_paste(server: Server, page: Page) -> None:
+    files = {"notes.txt": "<b>bold</b> text", "data.json": '{"a": [1]}', "更多.csv": "x,y\n1,2\n"}
+    dropped = page.evaluate_handle(TRANSFER, files)
+    page.get_by_test_id("stFileUploaderDropzone").first.dispatch_event(
+        "drop", {"dataTransfer": dropped}
+    )
+    sidebar = page.get_by_test_id("stSidebar")
+    for shown in ("notes.txt · 16 B", "data.json · 10 B", "更多.csv · 8 B"):
+        expect(sidebar.get_by_text(shown)).to_be_visible()
+    question(page).focus()
+    uploads: list[str] = []
+
+    def are_up(request: Request) -> bool:
+        uploads.extend([request.url] if request.method == "PUT" else [])
+        return len(uploads) == 2
+
+    with page.expect_event("requestfinished", are_up):
+        page.evaluate(PASTE, {"one.txt": "1", "two.txt": "22"})
+    server.post("/fake/script", answers=["Seen."])
+    question(page).fill("Look")
+    page.get_by_role("button", name="Send message").click()
+    expect(answered(page)).to_contain_text("Seen.")
+    expect(sidebar.get_by_text("one.txt · 1 B")).to_be_visible()
+    expect(sidebar.get_by_text("two.txt · 2 B")).to_be_visible()
+    sidebar.get_by_text("notes.txt · 16 B").click()
+    expect(sidebar.get_by_text("<b>bold</b> text")).to_be_visible()
+    sidebar.get_by_text("data.json · 10 B").click()
+    expect(sidebar.get_by_test_id("stJson")).to_be_visible()
+    with zipfile.ZipFile(downloaded(page, "Download all (ZIP)")) as archive:
+        assert sorted(archive.namelist()) == sorted([*files, "one.txt", "two.txt"])
+
+
+def test_a_picture_that_code_saves_is_shown_among_the_files(server: Server, page: Page) -> None:
+    ask(server, page, "Save", SAVE, "Saved.")
+    expect(answered(page).get_by_role("button", name="Download plot.png")).to_be_visible()
+    sidebar = page.get_by_test_id("stSidebar")
+    sidebar.get_by_text(re.compile(r"plot\.png · ")).click()
+    expect(sidebar.get_by_role("img").last).to_be_visible()
+
+
+def test_figures_can_be_moved_in_and_call_nobody(server: Server, page: Page) -> None:
+    called: list[str] = []
+    page.on("request", lambda request: called.append(request.url))
+    ask(server, page, "Draw", FIGURES, "Drawn.")
+    answer = answered(page)
+    expect(answer).to_contain_text("Drawn.")
+    expect(answer.locator(".js-plotly-plot")).to_have_count(1)
+    expect(answer.locator(".js-plotly-plot .gtitle")).to_contain_text("按月")
+    expect(answer.get_by_test_id("stVegaLiteChart")).to_be_visible()
+    expect(answer.get_by_text("instead of a figure with a link", exact=True)).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert answer.locator("a").count() == 0
+    assert [url for url in called if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+def test_an_error_has_its_colours_and_nothing_in_it_is_markup(server: Server, page: Page) -> None:
+    ask(server, page, "Fail", COLOURED, "Failed.")
+    answer = answered(page)
+    expect(answer).to_contain_text("Failed.")
+    pre = answer.locator("pre[style]")
+    expect(pre).to_contain_text("<img src=http://evil.invalid/6 onerror=alert(1)> :red[x] `y`")
+    expect(pre.get_by_text("ValueError", exact=True)).to_have_css("color", "rgb(179, 38, 30)")
+    assert answer.locator("pre img, pre a, pre script").count() == 0
+
+
+def test_all_is_run_again_after_a_restart_and_says_the_same(server: Server, page: Page) -> None:
+    upload(page, "sales.csv", SALES)
+    expect(page.get_by_text("sales.csv · 29 B")).to_be_visible()
+    first = "```python\nrows = open('sales.csv').read().split()\nprint('rows', len(rows))\n```\n"
+    second = "```python\nprint('last', rows[-1])\n```\n"
+    ask(server, page, "Count", first, second, "Counted.")
+    expect(answered(page)).to_contain_text("Counted.")
+    page.get_by_role("button", name="Restart").click()
+    page.get_by_text("Variables").click()
+    expect(page.get_by_text("There are none, or code is running.")).to_be_visible()
+    page.get_by_role("button", name="Run all again").click()
+    expect(page.get_by_test_id("stSidebar").get_by_test_id("stDataFrame")).to_be_visible()
+    for said in ("rows 4", "last 3,20"):
+        expect(page.get_by_text(said, exact=True)).to_have_count(1)

@@ -54,12 +54,13 @@ class FakeTunnel:
 
 @dataclass
 class FakeDoor:
-    refuses: AssistantError | None = None
+    never_shuts: AssistantError | None = None
+    refuses: AssistantError | None = None  # what it says later
     checks: int = 0
 
     def require_shut(self, _pause: Pause) -> None:
-        if self.refuses:
-            raise self.refuses
+        if self.never_shuts:
+            raise self.never_shuts
 
     def check(self) -> None:
         self.checks += 1
@@ -146,7 +147,8 @@ def test_the_gate_is_shut_before_the_tunnel_opens_and_until_it_is_closed(world: 
 
 
 def test_a_gate_that_does_not_shut_keeps_the_tunnel_from_opening(world: World) -> None:
-    world.door.refuses = GateNotShut(port=1)
+    world.door.never_shuts = GateNotShut(port=1)
+    world.script = {5: world.stop}
     with pytest.raises(GateNotShut):
         world.run()
     assert world.tunnels == []

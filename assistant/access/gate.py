@@ -100,6 +100,7 @@ class Gate:
         except Refused as refused:
             if has_begun:
                 raise
+            _note(refused, scope)
             response = answer(refused, _asked(scope))
             await response(scope, receive, guarded(send, is_ours=True, is_secure=is_secure))
 
@@ -158,6 +159,7 @@ class Gate:
             assert admission.visitor is not None
             socket = self._open(admission, admission.visitor, scope, receive, send)
         except Refused as refused:
+            _note(refused, scope)
             await refuse_socket(refused, scope, send)
             return
         try:
@@ -170,7 +172,6 @@ class Gate:
     ) -> OpenSocket:
         client = network(admission.client)
         if not self._sockets.has_room(visitor, client):
-            log.warning("too many WebSockets: of %r from %s", visitor.name, client)
             raise Refused(429, "Too many connections. Close some pages first.")
 
         async def is_still_in() -> bool:
@@ -199,6 +200,13 @@ class Gate:
 def _segment(path: str) -> str:
     """A path's first part."""
     return path[1:].partition("/")[0]
+
+
+def _note(refused: Refused, scope: Scope) -> None:
+    """In the log without the path, which may hold a link's token; who only has to sign in, not."""
+    if refused.status_code not in (401, 404):
+        client = (scope.get("client") or ("nowhere",))[0]
+        log.info("refused %d %s: from %s", refused.status_code, refused.kind, client)
 
 
 def _asked(scope: Scope) -> Asked | None:

@@ -1,11 +1,12 @@
 """Requests that pretend: to be for another host, from another page, from this machine."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from gated import ALICE, BOB, OUTER, PUBLIC, STRANGER, House, call
+from gated import ALICE, BOB, OUTER, PUBLIC, STRANGER, Caller, House, call
 
 from assistant.access.asked import read_host
 from assistant.access.door import client
@@ -199,8 +200,7 @@ def test_an_address_that_uvicorn_took_from_a_header_is_not_local(house: House) -
         assert caller.ask("GET", "/").status == 401
 
 
-def addressed(house: House, caller_name: str, said: dict[str, str]) -> str:
-    caller = getattr(house, caller_name)()
+def addressed(house: House, caller: Caller, said: dict[str, str]) -> str:
     scope = caller.scope("GET", "/", said)
     from_gate = asyncio.run(house.gate._admitter.admit(scope))
     assert from_gate.client == client(from_gate.asked, house.store.sharing())
@@ -209,14 +209,16 @@ def addressed(house: House, caller_name: str, said: dict[str, str]) -> str:
 
 def test_whose_address_counts_cannot_be_chosen_but_through_the_tunnel(house: House) -> None:
     lie = {"cf-connecting-ip": "203.0.113.9", "x-forwarded-for": "203.0.113.9"}
-    assert addressed(house, "stranger", lie) == STRANGER
-    assert addressed(house, "local", lie) == "127.0.0.1"
+    assert addressed(house, house.stranger(), lie) == STRANGER
+    assert addressed(house, house.local(), lie) == "127.0.0.1"
+    believed_by_uvicorn = replace(house.local(), client="203.0.113.9")
+    assert addressed(house, believed_by_uvicorn, lie) == "127.0.0.1"
     house.share()
-    assert addressed(house, "stranger", {**lie, "host": PUBLIC}) == STRANGER
-    assert addressed(house, "stranger", lie) == STRANGER
-    assert addressed(house, "local", lie) == "127.0.0.1"
-    assert addressed(house, "tunnelled", {}) == STRANGER
-    assert addressed(house, "tunnelled", {"cf-connecting-ip": "no address"}) == "127.0.0.1"
+    assert addressed(house, house.stranger(), {**lie, "host": PUBLIC}) == STRANGER
+    assert addressed(house, house.stranger(), lie) == STRANGER
+    assert addressed(house, house.local(), lie) == "127.0.0.1"
+    assert addressed(house, house.tunnelled(), {}) == STRANGER
+    assert addressed(house, house.tunnelled(), {"cf-connecting-ip": "no address"}) == "127.0.0.1"
 
 
 def test_a_stranger_cannot_say_that_they_came_by_tls(house: House) -> None:
@@ -294,3 +296,17 @@ def test_no_socket_opens_on_an_open_path(house: House) -> None:
         phone = asyncio.run(call(house.stranger(), path))
         assert phone.status == 401, path
     assert house.inside.seen == []
+
+
+def test_refusals_are_logged_without_what_a_path_may_hold(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    evil = {"origin": "https://evil.example", "host": "localhost"}
+    house.stranger().ask("POST", "/signin/link/secret-token?key=secret-too", evil)
+    asyncio.run(call(house.stranger(), "/media/secret", evil))
+    assert caplog.text.count(f"refused 403 forbidden: from {STRANGER}") == 2
+    assert "secret" not in caplog.text
+    caplog.clear()
+    house.stranger().ask("GET", "/")
+    assert caplog.text == ""  # everybody comes without a sign-in first

@@ -30,6 +30,7 @@ class StandInProvider(Loopback):
         self.clock = clock
         self.key = signing_key("one")
         self.published = [self.key]
+        self.other_keys: list[dict[str, str]] = []
         self.claims: dict[str, Any] = {}
         self.without: set[str] = set()  # claims that are left out
         self.sign: Callable[[dict[str, Any]], str] = self.signed
@@ -91,7 +92,8 @@ class StandInProvider(Loopback):
         if path == "/.well-known/openid-configuration":
             return 200, self.about()
         if path == "/keys":
-            return 200, {"keys": [key.as_dict(private=False) for key in self.published]}
+            keys = [key.as_dict(private=False) for key in self.published]
+            return 200, {"keys": [*self.other_keys, *keys]}
         if path == "/token":
             return self._token(body, credentials)
         return 404, {}

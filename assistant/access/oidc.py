@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 COOKIE: Final = "assistant-oidc"
 START: Final = "/signin/oidc"
 _SECONDS: Final = 600
-_COOKIE_SIZE: Final = 4096
 _BYTES: Final = 32  # of each value that nobody may guess
 
 
@@ -138,8 +137,7 @@ class OpenIdConnect:
         except NotBelieved as error:
             log.warning("OpenID Connect: sign-in refused: %s", error)
             return await reception.sorry(request, "signin_oidc_refused")
-        # Lower-casing other letters could make one user's name of another's address.
-        user = self._store.user(mail) if mail.isascii() else None
+        user = self._store.user(mail)
         if user is None:
             log.warning("OpenID Connect: sign-in refused: no such user")
             return await reception.sorry(request, "signin_oidc_unknown")
@@ -169,8 +167,6 @@ class OpenIdConnect:
         return flow
 
     def _unsealed(self, cookie: str) -> Flow | None:
-        if len(cookie) > _COOKIE_SIZE:
-            return None
         try:
             return Flow(*self._seal.loads(cookie))
         except BadData:

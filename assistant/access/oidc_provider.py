@@ -110,7 +110,6 @@ class Provider:
             options = {
                 "iss": {"essential": True, "value": metadata["issuer"]},
                 "aud": {"essential": True, "value": self._settings.client_id},
-                "nonce": {"essential": True, "value": proof.nonce},
             }
             known = {"nonce": proof.nonce, "client_id": self._settings.client_id}
             if isinstance(access_token, str):

@@ -139,10 +139,16 @@ def test_a_turn_that_runs_when_the_sharing_begins_is_offered_no_more(tmp_path: P
 
 
 def test_nobody_is_asked_to_approve_what_is_off(tmp_path: Path) -> None:
-    shared = Shared(tmp_path, MAIL, "Sorry.")
-    shared.shares.begin()
+    def begin(_: Mapping[str, object]) -> ToolResult:
+        shared.shares.begin()
+        return gave(TextOutput("sunny"))
+
+    tools = ScriptedTools(WEATHER, SEND, get_weather=begin)
+    weather = as_written("get_weather", city="Oslo")
+    shared = Shared(tmp_path, f"{weather}\n{MAIL}", "Sorry.", tools=tools)
     events = list(shared.ask().events())
     assert not any(isinstance(event, ApprovalAsked) for event in events)
+    assert [step.state for step in shared.steps] == [CallState.DONE, CallState.FAILED]
 
 
 def test_sharing_that_allows_risky_tools_offers_and_runs_them(tmp_path: Path) -> None:

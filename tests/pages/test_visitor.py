@@ -186,7 +186,7 @@ def test_without_a_connection_nothing_is_done(
     """A script may still run when its browser has gone, and must not take that for the machine."""
     tab = opened(monkeypatch, NOBODY)
     assert "c" not in tab.app.query_params
-    assert tab.app.chat_input.len == 0
+    assert (tab.app.chat_input.len, tab.app.segmented_control.len) == (0, 0)
 
 
 def test_who_signed_in_sees_their_name_and_the_way_to_their_account(

@@ -143,6 +143,20 @@ def test_a_new_key_of_the_providers_is_fetched(site: Site) -> None:
     assert site.is_in(browser)
 
 
+def test_keys_of_a_kind_that_we_do_not_know_are_passed_over(site: Site) -> None:
+    site.provider.other_keys = [{"kty": "to come", "kid": "three"}]
+    browser = site.browser()
+    site.sign_in(browser)
+    assert site.is_in(browser)
+
+
+def test_the_cookie_of_a_sign_in_is_small_and_gone_at_its_end(site: Site) -> None:
+    browser = site.browser()
+    goto = "/" + "x" * 5000
+    assert len(browser.get(f"{START}?next={goto}").cookie_line(COOKIE)) < 4096
+    assert "Max-Age=0" in site.sign_in(browser).cookie_line(COOKIE)
+
+
 def test_it_begins_where_the_browser_will_come_back_to(site: Site) -> None:
     browser = site.browser()
     browser.host = "elsewhere.example.org"
@@ -223,6 +237,7 @@ def test_a_cookie_that_we_did_not_sign_is_worth_nothing(site: Site, tmp_path: Pa
         {"nonce": None},
         {"aud": "another-client"},
         {"aud": ["another-client"]},
+        {"aud": "another-client", "azp": CLIENT},
         {"aud": [CLIENT, "another-client"]},  # without saying for whom it was made
         {"aud": [CLIENT, "another-client"], "azp": "another-client"},
         {"iss": "https://accounts.example.org"},

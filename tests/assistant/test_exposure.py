@@ -146,8 +146,8 @@ def test_nobody_is_asked_to_approve_what_is_off(tmp_path: Path) -> None:
     tools = ScriptedTools(WEATHER, SEND, get_weather=begin)
     weather = as_written("get_weather", city="Oslo")
     shared = Shared(tmp_path, f"{weather}\n{MAIL}", "Sorry.", tools=tools)
-    events = list(shared.ask().events())
-    assert not any(isinstance(event, ApprovalAsked) for event in events)
+    for event in shared.ask().events():
+        assert not isinstance(event, ApprovalAsked)
     assert [step.state for step in shared.steps] == [CallState.DONE, CallState.FAILED]
 
 

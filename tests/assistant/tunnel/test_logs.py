@@ -43,7 +43,7 @@ def test_a_registered_connection_says_that_requests_come_in() -> None:
     place = "connection=bb527b3a event=0 ip=198.51.100.1 location=del04 protocol=quic"
     assert read_line(f"{STAMP} INF Registered tunnel connection connIndex=0 {place}") == Connected()
     assert read_line(f"{STAMP} INF Unregistered tunnel connection connIndex=0") is None
-    assert read_line(f'{STAMP} ERR x="INF Registered tunnel connection connIndex=0 "') is None
+    assert read_line(f'{STAMP} ERR x="at INF Registered tunnel connection connIndex=0 "') is None
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def test_a_file_that_goes_away_while_it_is_opened_is_not_made_anew(
 ) -> None:
     path.parent.mkdir()
     monkeypatch.setattr(database, "_create", lambda _path: None)
+    monkeypatch.setattr(database, "_identity", lambda _path: (0, 0))
     with pytest.raises(AccessFileUnusable):
         AccessStore(path)
     assert not path.exists()

@@ -111,7 +111,7 @@ class Caller:
         if self.cookies and "cookie" not in said:
             said["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         lines = [
-            (name.lower().encode(), each.encode("latin-1"))
+            (name.encode(), each.encode("latin-1"))
             for name, value in said.items()
             for each in ([value] if isinstance(value, str) else value)
         ]

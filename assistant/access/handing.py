@@ -29,8 +29,7 @@ def handed_in(scope: Scope, admission: Admission) -> Scope:
 def without_resumption(scope: Scope, may_resume: Callable[[str], bool]) -> Scope:
     """A handshake that begins a new session, unless the visitor may go on with the one it names."""
     sent = b",".join(value for name, value in scope["headers"] if name.lower() == _PROTOCOLS)
-    asked_for = [each.strip() for each in sent.decode("latin-1").split(",")]
-    kept = asked_for[: _SESSION + 1]
+    kept = [each.strip() for each in sent.decode("latin-1").split(",")]
     if len(kept) > _SESSION and not may_resume(kept[_SESSION]):
         kept = kept[:_SESSION]
     headers = [each for each in scope["headers"] if each[0].lower() != _PROTOCOLS]

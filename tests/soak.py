@@ -138,6 +138,12 @@ def _drive(
         thread.join()
 
 
+def is_flat(memory: list[int]) -> bool:
+    """Whether it grows no more once every session has been there: by no more than a tenth."""
+    quarter = len(memory) // 4
+    return max(memory[-quarter:]) < 1.1 * max(memory[quarter:-quarter])
+
+
 def resident(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
@@ -148,4 +154,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         found = soak(Path(folder), n_sessions, n_runs, 15 * 60)
     sys.stdout.write(json.dumps(vars(found)) + "\n")
-    sys.exit(1 if found.left else 0)
+    sys.exit(1 if found.left or not is_flat(found.memory) else 0)

@@ -71,7 +71,7 @@ def _try(use: Variant, *, root: bool) -> str:
     """Why an empty sandbox cannot be made; "" when it can."""
     proc = ["--proc", "/proc"] if use.proc else ["--size", "4096", "--tmpfs", "/proc"]
     command = [use.program, *_flags(use, Policy(), root=root), "--ro-bind", "/", "/", *proc]
-    command += ["--perms", "0755", "--size", "4096", "--tmpfs", "/tmp"]  # noqa: S108
+    command += ["--perms", "0755", "--size", "4096", "--tmpfs", str(TMP)]
     try:
         done = subprocess.run(
             [*command, "--dev", "/dev", "true"],

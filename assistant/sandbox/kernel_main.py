@@ -6,6 +6,7 @@ Nothing here guards anything: the code of a run can change all of it. The walls 
 
 import asyncio
 import builtins
+import importlib
 import json
 import os
 import shutil
@@ -142,7 +143,7 @@ def quietly(describe: Any, value: object) -> str:
     """What a describer says, or nothing: an object may raise from anywhere."""
     try:
         return str(describe(value))
-    except Exception:
+    except Exception:  # whatever the run's own classes raise, inside its own jail
         return ""
 
 
@@ -190,7 +191,7 @@ def plain(value: Any) -> object:
 
 def prepare_matplotlib() -> None:
     """A Chinese font behind the usual one, glyph by glyph; both were found when set up."""
-    config = Path(os.environ.setdefault("MPLCONFIGDIR", "/tmp/mpl"))  # noqa: S108
+    config = Path(os.environ["MPLCONFIGDIR"])
     config.mkdir(parents=True, exist_ok=True)
     for file in (Path(sys.prefix) / "matplotlib").glob("*"):  # the fonts' index, matplotlibrc
         shutil.copy(file, config)
@@ -198,9 +199,8 @@ def prepare_matplotlib() -> None:
 
 def preload() -> None:
     """What nearly every run imports, so that a warm session need not."""
-    import matplotlib.pyplot  # noqa: F401
-    import numpy  # noqa: F401
-    import pandas  # noqa: F401
+    for name in ("matplotlib.pyplot", "numpy", "pandas"):
+        importlib.import_module(name)
 
 
 def explain_errors(shell: InteractiveShell) -> None:
@@ -279,6 +279,7 @@ def keep_context() -> None:
         thread.__dict__["run"] = partial(copy_context().run, thread.run)
         start(thread)
 
+    # mypy lets nobody replace a method; threads have no other hook
     threading.Thread.start = start_in_context  # type: ignore[assignment, method-assign]
 
 

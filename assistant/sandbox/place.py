@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assistant.sandbox.level import Level
 from assistant.sandbox.limits import Limits
-from assistant.sandbox.plan import FULL, Launch, Policy
+from assistant.sandbox.plan import FULL, TMP, WORK, Launch, Policy
 
 SOURCE = Path(__file__).with_name("kernel_main.py")
 SEND_SECONDS = 30  # for which a kernel may leave a request unread
@@ -60,10 +60,10 @@ def what(place: Place, work: Path, listeners: list[socket.socket]) -> Launch:
 
 def _environment(python: Path) -> dict[str, str]:
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MALLOC_ARENA_MAX"), "2")
-    folders = {"TMPDIR": "/tmp", "MPLCONFIGDIR": "/tmp/mpl", "IPYTHONDIR": "/tmp/ipython"}  # noqa: S108
+    folders = {"TMPDIR": f"{TMP}", "MPLCONFIGDIR": f"{TMP}/mpl", "IPYTHONDIR": f"{TMP}/ipython"}
     return {
         "PATH": f"{python.parent}:/usr/bin:/bin",
-        "HOME": "/mnt/data",
+        "HOME": str(WORK),
         "LANG": "C.UTF-8",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         **folders,

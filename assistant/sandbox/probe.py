@@ -28,7 +28,7 @@ UNSAFE_OPTION = "--unsafe-interpreter"
 _LOST_WHEN_WEAK = {"read_a_process"}  # the banner says so
 _SCRIPT = Path(__file__).with_name("probe_attacks.py")
 _LIMITS = Limits(processes=24)
-_PATIENCE = 100  # waits of a tenth of a second
+_PATIENCE = 300  # waits of a tenth of a second: a busy machine is no reason for a weaker level
 _STEP = 0.1
 _SWITCHES = (  # of kernels that keep user namespaces from normal users: name, off, on
     ("kernel.unprivileged_userns_clone", "0", "1"),

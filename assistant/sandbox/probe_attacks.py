@@ -173,7 +173,7 @@ def tried(attack: Callable[[dict[str, Any]], None], canary: dict[str, Any]) -> s
         attack(canary)
     except OSError:
         return "held"
-    except Exception as error:
+    except Exception as error:  # not refused as it should be: no level may count on it
         return f"{type(error).__name__}: {error}"
     return "it worked"
 

@@ -22,6 +22,7 @@ _SECRET_FILES = (
     *("diskstats", "partitions", "crypto", "locks", "modules", "sched_debug", "kcore"),
     *("sysrq-trigger", "version_signature", "pagetypeinfo", "latency_stats"),
 )
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the session's own, made here
 _SECRET_FOLDERS = ("acpi", "fs", "driver", "tty", "irq", "bus", "scsi", "asound")
 
 
@@ -94,7 +95,7 @@ def _proc(policy: Policy, *, proc: bool) -> Iterator[Step]:
 
 def _devices(what: Launch, policy: Policy) -> Iterator[Step]:
     yield Step("dev", "/dev")
-    yield Step("tmpfs", "/dev/shm", size=what.limits.shared_memory, mode=0o1777)  # noqa: S108
+    yield Step("tmpfs", _SHARED_MEMORY, size=what.limits.shared_memory, mode=0o1777)
     if policy.read_only:
         yield Step("seal", "/dev")
 

@@ -1,9 +1,11 @@
 """A conversation's folder: what the app reads and writes there, whatever the code has put in it."""
 
+import errno
 import io
 import os
 import zipfile
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -81,7 +83,7 @@ class Huge(io.RawIOBase):
 
 def test_two_gigabytes_are_refused_before_a_byte_is_read(folder: WorkFolder) -> None:
     with pytest.raises(FileTooLarge):
-        folder.write("big.bin", Huge())  # type: ignore[arg-type]
+        folder.write("big.bin", cast(BinaryIO, Huge()))
     assert names(folder) == []
 
 
@@ -109,6 +111,22 @@ def test_a_failed_write_leaves_nothing_behind(folder: WorkFolder) -> None:
     with pytest.raises(FolderFull):
         folder.write("taken", b"1")
     assert [each.name for each in folder.path.iterdir()] == ["taken"]
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: BinaryIO, target: BinaryIO) -> None:
+        target.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder.write("old", b"kept")
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    for name in ("new", "old"):
+        with pytest.raises(FolderFull):
+            folder.write(name, b"whole")
+    assert [each.name for each in folder.path.iterdir()] == ["old"]
+    assert folder.read("old") == b"kept"
 
 
 def test_a_zip_bomb_is_a_file_like_any_other(folder: WorkFolder) -> None:

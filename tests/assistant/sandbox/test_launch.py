@@ -156,6 +156,17 @@ def test_without_bubblewrap_level_1_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         bubblewrap.variant.__wrapped__(os.geteuid() == 0)
 
 
+def test_a_bubblewrap_that_is_too_old_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "bwrap"
+    old.write_text("#!/bin/sh\necho 'bwrap: Unknown option --clearenv' >&2\nexit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda _: str(old))
+    with pytest.raises(SandboxFailed, match="Unknown option --clearenv"):
+        bubblewrap.variant.__wrapped__(os.geteuid() == 0)
+
+
 @pytest.mark.parametrize("level", LEVELS[:1])
 def test_usage_counts_memory_processes_and_the_folder(level: Level, work: Path) -> None:
     code = (

@@ -304,6 +304,16 @@ def test_a_full_folder_ends_the_kernel_and_says_why(tmp_path: Path) -> None:
             session.upload("big", bytes(16 << 20))
 
 
+def test_a_full_disk_is_an_error_of_the_code_and_the_session_lives(tmp_path: Path) -> None:
+    with open_sessions(tmp_path, limits=Limits(tmp=4 << 20)) as opened:
+        session = opened.session("full")
+        result = run(session, "open('/tmp/big', 'wb').write(bytes(8 << 20))")
+        if result.level in ("1", "1c"):  # elsewhere it is the watchdog's to end it
+            assert (result.ended, error_of(result).name) == ("error", "OSError")
+            assert "No space left" in error_of(result).message
+        assert text_of(run(session, "print('alive')")) == "alive\n"
+
+
 def test_restart_forgets_and_replay_brings_back(session: Session) -> None:
     cells = ["x = 2", "print(x * 21)"]
     before = [run(session, code) for code in cells]

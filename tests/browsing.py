@@ -33,14 +33,17 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.headers: dict[str, str] = {}  # a cookie, where a test has to sign in
 
     def get(self, path: str) -> object:
-        with urllib.request.urlopen(self.url + path) as response:
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        with urllib.request.urlopen(request) as response:
             return json.load(response)
 
     def post(self, path: str, **body: object) -> None:
         data = json.dumps(body).encode()
-        urllib.request.urlopen(urllib.request.Request(self.url + path, data)).close()
+        request = urllib.request.Request(self.url + path, data, self.headers)
+        urllib.request.urlopen(request).close()
 
 
 @contextmanager
@@ -68,11 +71,11 @@ def serve(launcher: str, **environment: str) -> Iterator[Server]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*arguments: str) -> Iterator[Browser]:
     """The system's Chromium; playwright's own would have to be downloaded."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(QUIET)
+            executable_path=shutil.which("chromium"), args=[*QUIET, *arguments]
         )
         yield browser
         browser.close()

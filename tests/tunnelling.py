@@ -55,7 +55,7 @@ class StandIn:
 
     def order(self, **orders: object) -> None:
         """How its next starts go; see the stand-in."""
-        orders = {"case": "ok", "names": NAMES, **orders}
+        self.orders = orders = {"case": "ok", "names": NAMES, **orders}
         fresh = self.folder / "orders.new"
         fresh.write_text(json.dumps(orders), encoding="utf-8")
         fresh.replace(self.folder / "orders.json")
@@ -94,19 +94,21 @@ class StandIn:
         return context.wrap_socket(plain, server_hostname=f"any.{DOMAIN}")
 
     @contextmanager
-    def asked(self, host: str, path: str, **headers: str) -> Iterator[http.client.HTTPResponse]:
-        """GET over the tunnel; the answer may still be coming."""
+    def asked(
+        self, host: str, path: str, method: str = "GET", **headers: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer over the tunnel; it may still be coming."""
         connection = http.client.HTTPConnection(host)
         connection.sock = self.connect()
         try:
-            connection.request("GET", path, headers=headers)
+            connection.request(method, path, headers=headers)
             with connection.getresponse() as answer:
                 yield answer
         finally:
             connection.close()
 
-    def status(self, host: str, path: str) -> int:
-        with self.asked(host, path) as answer:
+    def status(self, host: str, path: str, method: str = "GET", **headers: str) -> int:
+        with self.asked(host, path, method, **headers) as answer:
             return answer.status
 
 

@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import assistant
+from assistant.access.store import open_store
+from assistant.exposure import Exposure
 from assistant.sandbox.environment import SetUp
 from assistant.sandbox.sessions import Sessions
 from assistant.sandbox.settings import SandboxSettings
@@ -36,7 +38,8 @@ def open_sessions(home: Path, listener: Callable[[SetUp], None]) -> Sessions:
 
 
 WORKBENCH = Workbench(lambda: HOME / "sessions", open_sessions)
-assistant.install(assistant_on(ENGINE, HOME, TOOLS, WORKBENCH))
+EXPOSURE = Exposure(open_store())
+assistant.install(assistant_on(ENGINE, HOME, TOOLS, WORKBENCH, EXPOSURE))
 
 
 async def script(request: Request) -> JSONResponse:

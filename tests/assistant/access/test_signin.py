@@ -103,8 +103,8 @@ def test_an_answer_tells_nobody_who_exists(house: _House) -> None:
     assert answer(ALICE) == answer("malice")  # alice has no password
 
 
-def test_a_name_that_nobody_has_takes_as_long(house: _House) -> None:
-    """Medians: argon2 takes tens of milliseconds, and finding no name takes microseconds."""
+def test_a_name_that_nobody_has_is_as_much_work(house: _House) -> None:
+    """Work, which a busy machine does not change: argon2's is tens of milliseconds."""
 
     def took(name: str) -> float:
         times = []
@@ -113,9 +113,9 @@ def test_a_name_that_nobody_has_takes_as_long(house: _House) -> None:
             caller.client = f"198.51.100.{number}"
             form = caller.form()
             house.clock.now += 100_000
-            start = time.perf_counter()
+            start = time.process_time()
             caller.post("/signin", {"form": form, "name": name, "password": "wrong password"})
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return statistics.median(times)
 
     took(BOB)

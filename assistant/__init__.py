@@ -9,7 +9,7 @@ round, codestep, execute, turn, items, jobs, cells, conversation, conversations,
 toolcost, fields, toolprocess, toolresults, toolworker, toolcatalog, toolfolder, toolbox,
 mcp_settings, mcp_transport, mcp_content, mcp_offer, mcp_link, mcp_client, sandbox, exposure,
 offering, cellbook, preview, workbench, assistant, narration, state, server, terminal, upload,
-toolcommands, mcp_server, doctor, tunnel, cli.
+toolcommands, mcp_server, checkup, doctor, tunnel, cli.
 """
 
 from assistant.access.sharing import Allowance, Sharing

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+from assistant.checkup import command as checkup
 from assistant.errors import AssistantError
 from assistant.sandbox.commands import UNSAFE_HELP, red
 from assistant.sandbox.environment import kernel_python
@@ -13,7 +14,9 @@ from assistant.sandbox.probe import UNSAFE_OPTION, LevelReport, examine, mending
 from assistant.texts import Language, say, text
 from engine import model_home
 
-EXIT_CODES = "Exit codes: 0 code can be run here, 1 it cannot, or an error."
+EXIT_CODES = (
+    "Exit codes: 0 code can be run here (with --public: no check failed), 1 not so, or an error."
+)
 
 
 def add_doctor(
@@ -27,11 +30,17 @@ def add_doctor(
     )
     command.set_defaults(run=run)
     command.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    public_help = "knock at the running app instead, as strangers and visitors do"
+    command.add_argument("--public", action="store_true", help=public_help)
+    port_help = "the app's port, with --public (default: 8501)"
+    command.add_argument("--port", type=int, default=8501, help=port_help)
     command.add_argument(UNSAFE_OPTION, action="store_true", help=UNSAFE_HELP)
     return command
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.public:
+        return checkup.run(options)
     try:
         python = kernel_python(model_home())
         report = examine(python, os.environ, unsafe=options.unsafe_interpreter)

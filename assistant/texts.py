@@ -402,6 +402,107 @@ TEXTS: dict[str, dict[Language, str]] = {
     "share_interrupted": _pair("Ctrl-C", "Ctrl-C"),
     "share_told": _pair("系统要求结束", "told to end"),
     "share_orphaned": _pair("启动它的进程已结束", "its parent process has gone"),
+    "check_users": _pair("有能登录的操作员", "There is an operator who can sign in"),
+    "mend_users": _pair(
+        "添加用户：python -m assistant user add NAME",
+        "Add a user: python -m assistant user add NAME",
+    ),
+    "check_files": _pair("用户文件只有本人可读", "Only their owner can read the files of users"),
+    "mend_files": _pair(
+        "收紧权限：chmod 600 access.db*，主文件夹不可由他人写入",
+        "Tighten them: chmod 600 access.db*, and let nobody else write to the home",
+    ),
+    "check_statistics": _pair("不发送使用统计", "No usage statistics are sent"),
+    "mend_statistics": _pair(
+        "在 .streamlit/config.toml 的 [browser] 中设 gatherUsageStats = false",
+        "Set gatherUsageStats = false under [browser] in .streamlit/config.toml",
+    ),
+    "check_sharing": _pair("公开的地址和时间", "Public at, since and until"),
+    "check_risky_tools": _pair(
+        "会改动或联网的工具已关闭", "Tools that change or send something are off"
+    ),
+    "mend_risky_tools": _pair(
+        "重新运行 share，不加 --allow risky-tools",
+        "Run share again without --allow risky-tools",
+    ),
+    "check_operator_pages": _pair("操作员的设置已关闭", "The operator's settings are off"),
+    "mend_operator_pages": _pair(
+        "重新运行 share，不加 --allow operator-pages",
+        "Run share again without --allow operator-pages",
+    ),
+    "check_unsafe_interpreter": _pair(
+        "未隔离的解释器已关闭", "The interpreter without isolation is off"
+    ),
+    "mend_unsafe_interpreter": _pair(
+        "重新运行 share，不加 --allow unsafe-interpreter",
+        "Run share again without --allow unsafe-interpreter",
+    ),
+    "check_outside": _pair("从公开地址看，要求登录", "By the public address, sign-in is asked for"),
+    "mend_outside": _pair(
+        "立即结束 share：那个地址后面不是登录页",
+        "End share at once: what is behind that address is not the sign-in",
+    ),
+    "check_answers": _pair("应用在端口上应答", "The app answers on its port"),
+    "mend_answers": _pair(
+        "启动应用，或用 --port 指定它的端口", "Start the app, or say its port by --port"
+    ),
+    "check_page": _pair("页面要求登录", "Pages ask for a sign-in"),
+    "check_upload": _pair("上传要求登录", "Uploads ask for a sign-in"),
+    "check_media": _pair("媒体文件要求登录", "Media files ask for a sign-in"),
+    "check_static": _pair("静态文件要求登录", "Static files ask for a sign-in"),
+    "check_metrics": _pair("指标要求登录", "Metrics ask for a sign-in"),
+    "check_api": _pair("/v1 要求密钥", "/v1 asks for a key"),
+    "check_socket": _pair("WebSocket 要求登录", "WebSockets ask for a sign-in"),
+    "check_forged": _pair("伪造的 Cookie 被拒绝", "A forged cookie is refused"),
+    "check_health": _pair("/health 只告诉陌生人一个词", "/health tells strangers one word"),
+    "check_host": _pair("别的主机名被拒绝", "Another host name is refused"),
+    "check_headers": _pair("登录页带有安全响应头", "The sign-in page has its security headers"),
+    "check_cookie": _pair(
+        "会话 Cookie：HttpOnly、Secure、SameSite、有期限",
+        "The session cookie: HttpOnly, Secure, SameSite, an expiry",
+    ),
+    "check_link_once": _pair("登录链接只能用一次", "A sign-in link works once"),
+    "check_origin": _pair("别的网站打不开 WebSocket", "Another site cannot open a WebSocket"),
+    "check_cross_site": _pair("别的网站不能代为提交", "Another site cannot act for a visitor"),
+    "check_sign_out": _pair(
+        "退出后，留下的 Cookie 无用",
+        "After signing out, a kept cookie is worth nothing",
+    ),
+    "check_comes_in": _pair("操作员可用一次性链接登录", "An operator comes in by a one-time link"),
+    "mend_comes_in": _pair(
+        "应用用的是另一个 ASSISTANT_HOME，或没有登录页：用同样的环境启动它",
+        "The app has another ASSISTANT_HOME, or no sign-in: start it with the same environment",
+    ),
+    "check_sandbox": _pair(
+        "代码的隔离级别足够，否则公开时关闭", "Code is isolated well enough, or off in public"
+    ),
+    "mend_sandbox": _pair(
+        "重新运行 share，不加 --allow unsafe-interpreter；python -m assistant doctor 说明如何隔离",
+        "Run share again without --allow unsafe-interpreter; python -m assistant doctor says how "
+        "to isolate",
+    ),
+    "mend_door": _pair(
+        "立即结束 share：不登录就能进入。是否有另一个程序占用端口，或应用是旧版本？",
+        "End share at once: this opens without a sign-in. Has another program the port, or is the "
+        "app an old one?",
+    ),
+    "mend_gate": _pair(
+        "重新启动应用：它的门不完整，可能是旧版本",
+        "Start the app anew: its gate is not whole; it may be an old version",
+    ),
+    "stranger_sign_in": _pair(
+        "陌生人打开这个地址，只看到登录页。",
+        "A stranger with the address sees the sign-in page, and nothing else.",
+    ),
+    "stranger_more": _pair(
+        "陌生人不登录就能看到上面打叉的内容！",
+        "A stranger sees what has a cross above, without a sign-in!",
+    ),
+    "stranger_nothing": _pair(
+        "陌生人什么也看不到：没有应用在应答。", "A stranger sees nothing: no app answers."
+    ),
+    "checks_ok": _pair("没有一项失败。", "No check failed."),
+    "checks_failed": _pair("{n} 项失败。", "{n} failed."),
     "signin": _pair("登录", "Sign in"),
     "signin_name": _pair("用户名", "User name"),
     "signin_password": _pair("密码", "Password"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 QUIET = (
@@ -79,6 +79,11 @@ def chromium(*arguments: str) -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def stop_button(page: Page) -> Locator:
+    """Ours: Streamlit's header has one of the same name while a script runs."""
+    return page.get_by_test_id("stBottom").get_by_role("button", name="Stop", exact=True)
 
 
 def free_port() -> int:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browsing import Server, chromium, serve
+from browsing import Server, chromium, serve, stop_button
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -61,7 +61,7 @@ def page(server: Server, browser: Browser) -> Iterator[Page]:
 def ask(page: Page, question: str) -> None:
     page.get_by_label("Ask anything").fill(question)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(stop_button(page)).to_be_visible()
 
 
 def expect_answer(page: Page, text: str) -> None:
@@ -93,7 +93,7 @@ def test_stop_stops_the_engine(server: Server, page: Page) -> None:
     ask(page, "Count")
     server.post("/fake/script", say="one")
     expect_answer(page, "one")
-    page.get_by_role("button", name="Stop").click()
+    stop_button(page).click()
     expect(page.get_by_text("Stopped · 3 tokens")).to_be_visible()
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
     generations = server.get("/fake/seen")
@@ -169,7 +169,7 @@ def test_a_question_can_be_asked_and_stopped_from_the_keyboard(server: Server, p
     box.focus()
     page.keyboard.type("Count")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    page.get_by_role("button", name="Stop").focus()
+    expect(stop_button(page)).to_be_visible()
+    stop_button(page).focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Regenerate")).to_be_visible()

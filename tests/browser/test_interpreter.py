@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browsing import Server, chromium, serve
+from browsing import Server, chromium, serve, stop_button
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 pytestmark = pytest.mark.browser
@@ -134,7 +134,7 @@ def test_a_file_is_uploaded_plotted_and_its_result_downloaded(server: Server, pa
 def test_stop_stops_a_loop_and_the_session_lives_on(server: Server, page: Page) -> None:
     ask(server, page, "Loop", LOOP, "Never said.")
     expect(page.get_by_text("begun", exact=True)).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    stop_button(page).click()
     answer = answered(page)
     expect(answer).to_contain_text("Python · stopped")
     expect(answer).not_to_contain_text("Never said.")

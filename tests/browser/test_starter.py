@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import chromium, serve
+from browsing import chromium, serve, stop_button
 from playwright.sync_api import Page, expect
 from weather_service import TEMPERATURE, weather_service
 
@@ -45,7 +45,7 @@ def test_a_person_asks_reads_stops_and_refreshes(page: Page) -> None:
     expect(page.get_by_text(re.compile(r"\d tokens/s"))).to_be_visible()
 
     ask(page, "Count from 1 to 300, one number a line.")
-    stop = page.get_by_role("button", name="Stop")
+    stop = stop_button(page)
     expect(answer).to_contain_text("3", timeout=ANSWERED)
     page.reload()
     expect(stop).to_be_visible()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import Server, chromium, serve
+from browsing import Server, chromium, serve, stop_button
 from playwright.sync_api import Browser, Page, expect
 from scripted_tools import as_written
 
@@ -116,7 +116,7 @@ def test_stop_ends_the_wait_for_a_person(server: Server, page: Page) -> None:
     server.post("/fake/script", answers=[as_written("write_note", title="milk")])
     ask(page, "Note?")
     expect(page.get_by_role("button", name="Decline")).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    stop_button(page).click()
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
     expect(page.get_by_role("button", name="Decline")).to_have_count(0)
 
@@ -156,5 +156,5 @@ def test_every_control_has_a_name(server: Server, page: Page) -> None:
         for control in page.get_by_role(role).all():
             named = page.get_by_role(role, name="").and_(control)
             assert named.count() == 0 or control.inner_text() or control.get_attribute("aria-label")
-    page.get_by_role("button", name="Stop").click()
+    stop_button(page).click()
     expect(page.get_by_role("button", name="Continue")).to_be_visible()

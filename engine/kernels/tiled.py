@@ -8,6 +8,7 @@ the group wait in memory between slices.
 A token's sums do not depend on the other tokens, nor on how many there are.
 """
 
+from functools import cache
 from typing import Any
 
 from numba import njit
@@ -23,7 +24,10 @@ from engine.kernels.formats import (
     Q5_0,
     Q5_1,
     Q5_K,
+    Q6_K,
     Q8_0,
+    TYPES,
+    by_kind,
     inner_by_8,
     inner_by_16,
     inner_by_128,
@@ -160,14 +164,21 @@ def _adder(packing: int, quants_bytes: int, scales_of: Any) -> Any:
     return add
 
 
-_add_q4_0 = _adder(NIBBLES, 256, _scales(256, no_outer, inner_by_8))
-_add_q4_1 = _adder(NIBBLES, 256, _scales(512, no_outer, inner_with_minima))
-_add_q5_0 = _adder(NIBBLES_AND_BIT, 320, _scales(256, no_outer, inner_by_16))
-_add_q5_1 = _adder(NIBBLES_AND_BIT, 320, _scales(512, no_outer, inner_with_minima))
-_add_q8_0 = _adder(BYTES, 512, _scales(256, no_outer, inner_by_128))
-_add_q4_k = _adder(NIBBLES, 256, _scales(320, outer_k, inner_k))
-_add_q5_k = _adder(NIBBLES_AND_BIT, 320, _scales(320, outer_k, inner_k))
-_add_q6_k = _adder(NIBBLES_AND_PAIR, 384, _scales_q6_k)
+_ADDERS = {
+    Q4_0: _adder(NIBBLES, 256, _scales(256, no_outer, inner_by_8)),
+    Q4_1: _adder(NIBBLES, 256, _scales(512, no_outer, inner_with_minima)),
+    Q5_0: _adder(NIBBLES_AND_BIT, 320, _scales(256, no_outer, inner_by_16)),
+    Q5_1: _adder(NIBBLES_AND_BIT, 320, _scales(512, no_outer, inner_with_minima)),
+    Q8_0: _adder(BYTES, 512, _scales(256, no_outer, inner_by_128)),
+    Q4_K: _adder(NIBBLES, 256, _scales(320, outer_k, inner_k)),
+    Q5_K: _adder(NIBBLES_AND_BIT, 320, _scales(320, outer_k, inner_k)),
+    Q6_K: _adder(NIBBLES_AND_PAIR, 384, _scales_q6_k),
+}
+
+
+@cache
+def _adders(packed: str) -> Any:
+    return by_kind({kind: _ADDERS[kind] for kind in TYPES[packed]})
 
 
 @njit
@@ -191,34 +202,27 @@ def _write_group(w: Any, group: Any, y: Any, span: Any, sums: int) -> None:
             store(target + 64 * panel, value)
 
 
-@njit
-def _add_group(w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
+def _add_group(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
     """The whole sums of a group of panels with all tokens."""
-    kind, sums = w[KIND], room[1]
-    here, spare = room[0], room[0] + ROOM_WEIGHTS // 2
-    for start in range(0, w[COLUMNS] // 32, DEPTH):
-        rooms = (here, spare)
-        if kind == Q4_0:
-            _add_q4_0(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q4_1:
-            _add_q4_1(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q5_0:
-            _add_q5_0(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q5_1:
-            _add_q5_1(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q8_0:
-            _add_q8_0(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q4_K:
-            _add_q4_k(w, group, wide, pairs, start, rooms, sums)
-        elif kind == Q5_K:
-            _add_q5_k(w, group, wide, pairs, start, rooms, sums)
-        else:
-            _add_q6_k(w, group, wide, pairs, start, rooms, sums)
-        here, spare = spare, here
+    raise NotImplementedError  # compiled code only
+
+
+@overload(_add_group)
+def _add_slices(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> Any:
+    assert isinstance(isa, IsaType)
+    add = _adders(isa.packed)
+
+    def add_group(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
+        here, spare = room[0], room[0] + ROOM_WEIGHTS // 2
+        for start in range(0, w[COLUMNS] // 32, DEPTH):
+            add(w[KIND], w, group, wide, pairs, start, (here, spare), room[1])
+            here, spare = spare, here
+
+    return add_group
 
 
 @njit
-def linear_tiled(team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> None:
+def linear_tiled(isa: Any, team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> None:
     """y[token] (+)= w @ x[token] + bias for tokens span[0] up to span[1], shared by the team.
 
     `wide`: address of their vectors, see `token_tile`. `room` = (configuration, weights, sums),
@@ -234,7 +238,7 @@ def linear_tiled(team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> 
         if first >= panels:
             break
         group = (first, min(size, panels - first))
-        _add_group(w, group, wide, pairs, (room[1], room[2]))
+        _add_group(isa, w, group, wide, pairs, (room[1], room[2]))
         _write_group(w, group, y, span, room[2])
     release()
 
@@ -257,7 +261,9 @@ def _activate(gate: Any, up: Any, block: int, v: Any, span: Any, sums: Any) -> N
 
 
 @njit
-def gated_tiled(team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, room: Any) -> None:
+def gated_tiled(
+    isa: Any, team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, room: Any
+) -> None:
     """silu(gate @ x) * (up @ x) of tokens span[0] up to span[1], to the tiles of `v`.
 
     In one go: the two products are several times larger than what comes of them, and would be
@@ -274,8 +280,8 @@ def gated_tiled(team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, roo
         if first >= panels:
             break
         group = (first, min(size, panels - first))
-        _add_group(gate, group, wide, pairs, (room[1], sums[0]))
-        _add_group(up, group, wide, pairs, (room[1], sums[1]))
+        _add_group(isa, gate, group, wide, pairs, (room[1], sums[0]))
+        _add_group(isa, up, group, wide, pairs, (room[1], sums[1]))
         for panel in range(0, group[1], 2):
             here = (sums[0] + panel // 2 * SUMS, sums[1] + panel // 2 * SUMS)
             _activate(gate, up, (first + panel) // 2, v, span, here)
@@ -305,7 +311,7 @@ def _product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) 
         if span[0] < span[1]:
             tiled_room = (room[3], room[4], room[5])
             after = (team[0], team[1] + 1, team[2])
-            linear_tiled(after, w, x.wide, y, span, tiled_room)
+            linear_tiled(isa, after, w, x.wide, y, span, tiled_room)
 
     return by_both if isa.variant == AMX else by_vectors
 
@@ -348,7 +354,7 @@ def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, sc
             _gated_by_vectors(isa, team, w, x, room, span[0], scratch)
         if span[0] < span[1]:
             after, tiled_room = (team[0], team[1] + 2, team[2]), (room[3], room[4], room[5])
-            gated_tiled(after, w[0], w[1], x.wide, v, span, tiled_room)
+            gated_tiled(isa, after, w[0], w[1], x.wide, v, span, tiled_room)
         barrier(team[0], team[2])
         if span[0] > 0:
             swiglu((team[0], team[1] + 3, team[2]), scratch[0], scratch[1], v, span, span[0])

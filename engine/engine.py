@@ -21,6 +21,8 @@ from engine.errors import BadSetting, EngineClosed, EngineError, NotEnoughMemory
 from engine.events import FinishReason
 from engine.kernels.compile import compile_kernels
 from engine.kernels.dot import TILE, available_variants
+from engine.kernels.formats import types_for
+from engine.kernels.vector import Isa
 from engine.lookup import Guesser
 from engine.memory import available_memory, format_bytes
 from engine.model import Limits, Model, Segment, working_bytes
@@ -87,15 +89,16 @@ class Engine:
         threads = options.threads or tuned_threads(options.kernel_cache)
         limits = _limits(file, options)
         pages = _check_memory(file, limits, options, threads)
-        isa = _variant(options.kernels)
+        packed = types_for([tensor.type for tensor in file.tensors.values()])
+        isa = Isa(_variant(options.kernels), packed)
         compile_kernels(isa, options.kernel_cache, listener)
         weights = pack_weights(file, threads, listener)
         model = Model(file, weights, limits, isa, threads)
         root = tuned_prefix(file, limits.kv_bytes)
         cache = KVCache(page_bytes(file.config, limits.kv_bytes), pages, root)
         seconds = time.monotonic() - started
-        log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa, threads)
-        return cls(file, tokenizer, model, cache, isa, options.speculation)
+        log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa.name, threads)
+        return cls(file, tokenizer, model, cache, isa.name, options.speculation)
 
     def generate(
         self, prompt: Sequence[int], params: SamplingParams, constraint: Constraint | None = None

@@ -57,19 +57,19 @@ class Model:
     """Runs steps. One thread owns it: the one that calls `step`, `wake` and `rest`."""
 
     def __init__(
-        self, file: ModelFile, weights: Weights, limits: Limits, isa: str, threads: int
+        self, file: ModelFile, weights: Weights, limits: Limits, isa: Isa, threads: int
     ) -> None:
         self.config, self.limits, self.threads = file.config, limits, threads
         self._embedding = file.tensors["token_embd.weight"]
         self._weights = weights
-        self._by_tiles = isa == AMX and _all_packed(weights)
+        self._by_tiles = isa.name == AMX and _all_packed(weights)
         self._memory = _Memory(file.config, limits, threads)
         self._batch = _batch(file.config, limits)
         factors = file.tensors.get("rope_freqs.weight")
         model = _kernel_model(file.config, weights, limits, factors)
         phases = file.config.layers * forward.PHASES + forward.HEAD_PHASES
         control = np.zeros(team.COUNTERS + phases, np.int64)
-        self._team = _Team(Isa(isa), control, threads, model, self._memory.buffers, self._batch)
+        self._team = _Team(isa, control, threads, model, self._memory.buffers, self._batch)
 
     def step(self, segments: Sequence[Segment]) -> Floats:
         """Run the segments' tokens; logits [tokens that want them, vocab], valid until the next.

@@ -25,7 +25,8 @@ def sentencepiece_model(vocab_size: int) -> bytes:
     count = vocab_size - min(_UNUSED, vocab_size // 4) - len(CONTROLS_3)
     first = [("<unk>", TokenKind.UNKNOWN), ("<s>", TokenKind.CONTROL), ("</s>", TokenKind.CONTROL)]
     first += [(f"<0x{byte:02X}>", TokenKind.BYTE) for byte in range(256)]
-    words = [(word, TokenKind.NORMAL) for word in islice(_words(), count - len(first))]
+    free = (word for word in _words() if word not in CONTROLS_3)
+    words = [(word, TokenKind.NORMAL) for word in islice(free, count - len(first))]
     pieces = b"".join(
         _field(1, _piece(text, -float(place), kind))
         for place, (text, kind) in enumerate([*first, *words])

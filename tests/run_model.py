@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from engine.cache import KVCache, page_bytes
 from engine.kernels.dot import available_variants
+from engine.kernels.vector import Isa
 from engine.model import Limits, Model, Segment
 from engine.open import open_model_file
 from engine.tuning import tuned_prefix, virtual_tokens
@@ -20,7 +21,7 @@ def logits(path: Path, ids: Sequence[int], kv_bytes: int = 4) -> npt.NDArray[np.
     virtual = virtual_tokens(file)
     places = virtual + len(ids)
     limits = Limits(len(ids), sequences=1, context=places, kv_bytes=kv_bytes, virtual=virtual)
-    model = Model(file, pack_weights(file, 1, None), limits, available_variants()[0], 1)
+    model = Model(file, pack_weights(file, 1, None), limits, Isa(available_variants()[0]), 1)
     cache = KVCache(page_bytes(file.config, kv_bytes), 8, tuned_prefix(file, kv_bytes))
     prefix = cache.start(ids)
     cache.grow(prefix, len(ids))

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 _lock = threading.Lock()  # numba's settings are global
 
 
-def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None) -> None:
+def compile_kernels(isa: Isa, cache: Path | None, listener: LoadListener | None) -> None:
     """Have every kernel ready for `isa`, from `cache` where it was compiled before.
 
     What is missing is compiled in a process of its own: the compiler would hold the interpreter's
@@ -39,7 +39,7 @@ def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None)
     """
     started = time.monotonic()
     with _lock:
-        done = None if cache is None else use_cache(cache) / f"{isa}.done"
+        done = None if cache is None else use_cache(cache) / f"{isa.name}-{isa.types}.done"
         if done is None or not done.exists():
             if listener is not None:
                 listener(LoadProgress(LoadStage.COMPILE, 0, 0))
@@ -48,19 +48,19 @@ def compile_kernels(isa: str, cache: Path | None, listener: LoadListener | None)
         _compile(isa)
         if done is not None:
             done.touch()
-    log.info("%s kernels ready in %.1f s", isa, time.monotonic() - started)
+    log.info("%s kernels ready in %.1f s", isa.name, time.monotonic() - started)
 
 
-def _compile(isa: str) -> None:
+def _compile(isa: Isa) -> None:
     """Compile here, or load what is in the cache in use."""
     for kernel, arguments in _signatures(isa):
         kernel.compile(tuple(numba.typeof(value) for value in arguments))
 
 
-def _compile_apart(isa: str, cache: Path) -> None:
+def _compile_apart(isa: Isa, cache: Path) -> None:
     """Fill the cache from another process. Where that fails, this one will compile."""
     code = f"import sys; from {__name__} import fill_cache; fill_cache(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, isa, str(cache.absolute())]
+    command = [sys.executable, "-c", code, isa.name, isa.types, str(cache.absolute())]
     run = subprocess.run(
         command, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, check=False
     )
@@ -68,10 +68,10 @@ def _compile_apart(isa: str, cache: Path) -> None:
         log.warning("the process that compiles kernels ended with %d", run.returncode)
 
 
-def fill_cache(isa: str, cache: str) -> None:
+def fill_cache(name: str, types: str, cache: str) -> None:
     """What the other process does."""
     use_cache(Path(cache))
-    _compile(isa)
+    _compile(Isa(name, types))
 
 
 def cache_key() -> str:
@@ -103,7 +103,7 @@ def use_cache(home: Path) -> Path:
     return folder
 
 
-def _signatures(isa: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def _signatures(isa: Isa) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """Each entry point with arguments of the types it is called with."""
     pair, sizes = (0, 0), (0, 0, 0, 0, 0, 0)
     out = np.zeros(0, np.uint8)
@@ -119,4 +119,4 @@ def _signatures(isa: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     vectors = Vectors(0, 0, 0, 0, 0, 0, 0)
     buffers = forward.Buffers(0, 0, 0, 0, 0, 0, vectors, vectors, vectors, vectors, table)
     batch = forward.Batch(words, words, words, table, table, words)
-    yield forward.walk, (Isa(isa), (words, 1, 0), model, buffers, batch, 0)
+    yield forward.walk, (isa, (words, 1, 0), model, buffers, batch, 0)

@@ -14,6 +14,7 @@ unsigned bytes and float32 scales: weight = d * quant + m. The 4- and 5-bit K ty
 a row of 256, which has 144 and 176 (their 6-bit scales become bytes); all others keep their size.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,43 @@ Q8_0 = int(QuantType.Q8_0)
 Q4_K = int(QuantType.Q4_K)
 Q5_K = int(QuantType.Q5_K)
 Q6_K = int(QuantType.Q6_K)
+
+# Kernels for packed types are what takes long to compile, and a file has types of one kind mostly.
+TYPES: dict[str, tuple[int, ...]] = {
+    "simple": (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0),
+    "k": (Q4_K, Q5_K, Q6_K),
+    "all": (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K),
+}
+
+
+def types_for(kinds: Collection[int]) -> str:
+    """The least key of `TYPES` that covers the packed ones among these types."""
+    packed = set(kinds) & set(TYPES["all"])
+    return next(name for name, types in TYPES.items() if packed.issubset(types))
+
+
+def by_kind(functions: Mapping[int, Any]) -> Any:
+    """A compiled function f(kind, *arguments) that calls the function of that kind."""
+    (kind, function), *others = functions.items()
+    if not others:
+        return _anyway(function)
+    rest = by_kind(dict(others))
+
+    @njit
+    def choose(wanted: int, *arguments: Any) -> Any:
+        if wanted == kind:
+            return function(*arguments)
+        return rest(wanted, *arguments)
+
+    return choose
+
+
+def _anyway(function: Any) -> Any:
+    @njit
+    def call(_wanted: int, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ walks the tokens over it in tiles of 8. Both add in the same order, so they give
 """
 
 from collections import namedtuple
+from functools import cache
 from typing import Any
 
 from numba import njit
+from numba.extending import overload
 
 from engine.kernels.dot import (
     BYTES,
@@ -36,6 +38,8 @@ from engine.kernels.formats import (
     Q5_K,
     Q6_K,
     Q8_0,
+    TYPES,
+    by_kind,
     inner_by_8,
     inner_by_16,
     inner_by_128,
@@ -48,7 +52,7 @@ from engine.kernels.formats import (
     outer_q6,
 )
 from engine.kernels.team import take
-from engine.kernels.vector import load_f32, prefetch, store
+from engine.kernels.vector import IsaType, load_f32, prefetch, store
 
 # A matrix in the model's table is a row of these int64 fields.
 KIND, ADDRESS, ROWS, COLUMNS, PANEL, BLOCK_BYTES, UNIT_BYTES, BIAS = range(8)
@@ -138,33 +142,37 @@ def _stream_q6_k(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -
     return one, two
 
 
-_stream_q4_0 = _streamer(NIBBLES, 256, 256, no_outer, inner_by_8)
-_stream_q4_1 = _streamer(NIBBLES, 256, 512, no_outer, inner_with_minima)
-_stream_q5_0 = _streamer(NIBBLES_AND_BIT, 320, 256, no_outer, inner_by_16)
-_stream_q5_1 = _streamer(NIBBLES_AND_BIT, 320, 512, no_outer, inner_with_minima)
-_stream_q8_0 = _streamer(BYTES, 512, 256, no_outer, inner_by_128)
-_stream_q4_k = _streamer(NIBBLES, 256, 320, outer_k, inner_k)
-_stream_q5_k = _streamer(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k)
+_STREAMS = {
+    Q4_0: _streamer(NIBBLES, 256, 256, no_outer, inner_by_8),
+    Q4_1: _streamer(NIBBLES, 256, 512, no_outer, inner_with_minima),
+    Q5_0: _streamer(NIBBLES_AND_BIT, 320, 256, no_outer, inner_by_16),
+    Q5_1: _streamer(NIBBLES_AND_BIT, 320, 512, no_outer, inner_with_minima),
+    Q8_0: _streamer(BYTES, 512, 256, no_outer, inner_by_128),
+    Q4_K: _streamer(NIBBLES, 256, 320, outer_k, inner_k),
+    Q5_K: _streamer(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k),
+    Q6_K: _stream_q6_k,
+}
 
 
-@njit
+@cache
+def _streams(packed: str) -> Any:
+    return by_kind({kind: _STREAMS[kind] for kind in TYPES[packed]})
+
+
 def _stream_panels(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
-    kind = w[KIND]
-    if kind == Q4_0:
-        return _stream_q4_0(isa, tile, w, panels, x, token)
-    if kind == Q4_1:
-        return _stream_q4_1(isa, tile, w, panels, x, token)
-    if kind == Q5_0:
-        return _stream_q5_0(isa, tile, w, panels, x, token)
-    if kind == Q5_1:
-        return _stream_q5_1(isa, tile, w, panels, x, token)
-    if kind == Q8_0:
-        return _stream_q8_0(isa, tile, w, panels, x, token)
-    if kind == Q4_K:
-        return _stream_q4_k(isa, tile, w, panels, x, token)
-    if kind == Q5_K:
-        return _stream_q5_k(isa, tile, w, panels, x, token)
-    return _stream_q6_k(isa, tile, w, panels, x, token)
+    """A tile's sums with two panels, for each of them."""
+    raise NotImplementedError  # compiled code only
+
+
+@overload(_stream_panels)
+def _stream_two(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
+    assert isinstance(isa, IsaType)
+    stream = _streams(isa.packed)
+
+    def stream_panels(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
+        return stream(w[KIND], isa, tile, w, panels, x, token)
+
+    return stream_panels
 
 
 @njit

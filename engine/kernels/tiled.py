@@ -1,12 +1,14 @@
 """Matrix products of many tokens by AMX tiles: how prompts are read where the processor has them.
 
-A thread takes a group of panels (16 rows of weights each). For every slice of DEPTH blocks of k it
-widens the group's weights to bfloat16, which stay in its L2 cache, and walks all tokens over them;
-the sums of the group wait in memory between slices.
+A thread takes a group of panels (16 rows of weights each). For every slice of DEPTH blocks of k the
+group's weights are widened to bfloat16, which stay in the thread's L2 cache, and all tokens walk
+over them; meanwhile the next slice is widened, for a tile unit leaves the vectors idle. The sums of
+the group wait in memory between slices.
 
 A token's sums do not depend on the other tokens, nor on how many there are.
 """
 
+from functools import cache
 from typing import Any
 
 from numba import njit
@@ -22,7 +24,10 @@ from engine.kernels.formats import (
     Q5_0,
     Q5_1,
     Q5_K,
+    Q6_K,
     Q8_0,
+    TYPES,
+    by_kind,
     inner_by_8,
     inner_by_16,
     inner_by_128,
@@ -45,6 +50,7 @@ from engine.kernels.linear import (
 )
 from engine.kernels.team import barrier, take
 from engine.kernels.tiles import (
+    AHEAD,
     DEPTH,
     SUMS,
     TILE,
@@ -53,6 +59,7 @@ from engine.kernels.tiles import (
     configure,
     load_sums,
     multiply,
+    multiply_and_widen,
     release,
     save_sums,
     tile_pairs,
@@ -62,7 +69,7 @@ from engine.kernels.tiles import (
 from engine.kernels.vector import IsaType, load_f32, store, store_bf16
 
 GROUP = 16  # most panels a thread takes at a time
-ROOM_WEIGHTS = GROUP * DEPTH * TILE  # bytes of a thread's scratch for widened weights
+ROOM_WEIGHTS = 2 * GROUP * DEPTH * TILE  # bytes of a thread's scratch for widened weights
 
 
 def sums_bytes(tokens: int) -> int:
@@ -70,124 +77,152 @@ def sums_bytes(tokens: int) -> int:
     return GROUP // 2 * tile_pairs(tokens) * SUMS
 
 
-def _widener(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inner: Any) -> Any:
-    """Widens a slice of one panel of a packed type."""
+@njit
+def _scales_q6_k(scales: int, block: int) -> Any:
+    unit, half = scales + block // CHUNK * 288, 2 * (block % CHUNK)
+    outer = outer_q6(unit)
+    return inner_q6(unit, half, outer), inner_q6(unit, half + 1, outer)
+
+
+def _scales(chunk_bytes: int, outer: Any, inner: Any) -> Any:
+    """(d, m) of both halves of a block, for a type that has one for both."""
+
+    @njit(inline="always")
+    def scales_of(scales: int, block: int) -> Any:
+        unit = scales + block // CHUNK * chunk_bytes
+        dm = inner(unit, block % CHUNK, outer(unit))
+        return dm, dm
+
+    return scales_of
+
+
+def _adder(packing: int, quants_bytes: int, scales_of: Any) -> Any:
+    """Adds a slice of a group of panels of one packed type to the sums of all tokens.
+
+    Blocks to widen are a `task`: (first panel, first block, blocks of each panel, address of the
+    tiles); number n of it is block n % blocks of panel n // blocks.
+
+    Inlined where vectors would be handed over in memory, in the middle of the tiles' work.
+    """
+
+    @njit(inline="always")
+    def widening(w: Any, task: Any, number: int) -> Any:
+        """What one block of a task is widened from and to: (quants, scales, tile)."""
+        panel, block = number // task[2], number % task[2]
+        quants = w[ADDRESS] + (task[0] + panel) * w[PANEL]
+        scales = scales_of(quants + w[COLUMNS] // 32 * w[BLOCK_BYTES], task[1] + block)
+        out = task[3] + (panel * DEPTH + block) * TILE
+        return quants + (task[1] + block) * quants_bytes, scales, out
 
     @njit
-    def widen(quants: int, scales: int, first: int, count: int, out: int) -> None:
-        quants += first * quants_bytes
-        scales += first // CHUNK * chunk_bytes
-        for start in range(0, count, CHUNK):
-            shared = outer(scales)
-            for block in range(min(CHUNK, count - start)):
-                dm = inner(scales, block, shared)
-                widen_block(packing, quants, (dm, dm), out)
-                quants += quants_bytes
-                out += TILE
-            scales += chunk_bytes
+    def widen(w: Any, task: Any, done: int, todo: int) -> None:
+        for number in range(done, todo):
+            quants, scales, out = widening(w, task, number)
+            widen_block(packing, quants, scales, out)
 
-    return widen
+    @njit(inline="always")
+    def multiply_slice(
+        w: Any, task: Any, done: int, todo: int, tokens: int, rows: int, depth: int
+    ) -> int:
+        """32 tokens with two panels, and as much of the task as fits beside it."""
+        at = 0
+        while at + AHEAD * TILE <= depth * TILE and done < todo:
+            left = (tokens + at, tokens + depth * TILE + at)
+            right = (rows + at, rows + DEPTH * TILE + at)
+            quants, scales, out = widening(w, task, done)
+            multiply_and_widen(left, right, packing, quants, scales, out)
+            at += AHEAD * TILE
+            done += 1
+        while at < depth * TILE:
+            left = (tokens + at, tokens + depth * TILE + at)
+            multiply(left, (rows + at, rows + DEPTH * TILE + at))
+            at += TILE
+        return done
 
+    @njit
+    def add(w: Any, group: Any, wide: int, pairs: int, start: int, rooms: Any, sums: int) -> None:
+        """`rooms`: widened tiles of this slice, made here if it is the first; and of the next."""
+        first, count = group
+        left = w[COLUMNS] // 32 - start
+        depth, ahead = min(DEPTH, left), max(0, min(DEPTH, left - DEPTH))
+        task, done, todo = (first, start + DEPTH, ahead, rooms[1]), 0, count * ahead
+        if start == 0:
+            widen(w, (first, start, depth, rooms[0]), 0, count * depth)
+        for pair in range(pairs):
+            tokens = wide + (start * pairs + pair * depth) * 2 * TILE
+            for panel in range(0, count, 2):
+                at = sums + (pair * (GROUP // 2) + panel // 2) * SUMS
+                rows = rooms[0] + panel * DEPTH * TILE
+                if start == 0:
+                    clear_sums()
+                else:
+                    load_sums(at)
+                done = multiply_slice(w, task, done, todo, tokens, rows, depth)
+                save_sums(at)
+        widen(w, task, done, todo)
 
-@njit
-def _widen_q6_k(quants: int, scales: int, first: int, count: int, out: int) -> None:
-    """As `_widener`'s, for the type that has a scale per 16 k."""
-    for block in range(first, first + count):
-        unit = scales + block // CHUNK * 288
-        outer, half = outer_q6(unit), 2 * (block % CHUNK)
-        dms = (inner_q6(unit, half, outer), inner_q6(unit, half + 1, outer))
-        widen_block(NIBBLES_AND_PAIR, quants + 384 * block, dms, out)
-        out += TILE
-
-
-_widen_q4_0 = _widener(NIBBLES, 256, 256, no_outer, inner_by_8)
-_widen_q4_1 = _widener(NIBBLES, 256, 512, no_outer, inner_with_minima)
-_widen_q5_0 = _widener(NIBBLES_AND_BIT, 320, 256, no_outer, inner_by_16)
-_widen_q5_1 = _widener(NIBBLES_AND_BIT, 320, 512, no_outer, inner_with_minima)
-_widen_q8_0 = _widener(BYTES, 512, 256, no_outer, inner_by_128)
-_widen_q4_k = _widener(NIBBLES, 256, 320, outer_k, inner_k)
-_widen_q5_k = _widener(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k)
-
-
-@njit
-def _widen(w: Any, panel: int, first: int, count: int, out: int) -> None:
-    """`count` blocks from number `first` on of one panel, to tiles of weights."""
-    kind = w[KIND]
-    quants = w[ADDRESS] + panel * w[PANEL]
-    scales = quants + w[COLUMNS] // 32 * w[BLOCK_BYTES]
-    if kind == Q4_0:
-        _widen_q4_0(quants, scales, first, count, out)
-    elif kind == Q4_1:
-        _widen_q4_1(quants, scales, first, count, out)
-    elif kind == Q5_0:
-        _widen_q5_0(quants, scales, first, count, out)
-    elif kind == Q5_1:
-        _widen_q5_1(quants, scales, first, count, out)
-    elif kind == Q8_0:
-        _widen_q8_0(quants, scales, first, count, out)
-    elif kind == Q4_K:
-        _widen_q4_k(quants, scales, first, count, out)
-    elif kind == Q5_K:
-        _widen_q5_k(quants, scales, first, count, out)
-    else:
-        _widen_q6_k(quants, scales, first, count, out)
+    return add
 
 
-@njit
-def _multiply_slice(tokens: int, depth: int, weights: int, first: bool, sums: int) -> None:
-    """Add a slice of k to the sums of 32 tokens with 32 rows."""
-    if first:
-        clear_sums()
-    else:
-        load_sums(sums)
-    for block in range(depth):
-        at = TILE * block
-        left = (tokens + at, tokens + depth * TILE + at)
-        multiply(left, (weights + at, weights + DEPTH * TILE + at))
-    save_sums(sums)
+_ADDERS = {
+    Q4_0: _adder(NIBBLES, 256, _scales(256, no_outer, inner_by_8)),
+    Q4_1: _adder(NIBBLES, 256, _scales(512, no_outer, inner_with_minima)),
+    Q5_0: _adder(NIBBLES_AND_BIT, 320, _scales(256, no_outer, inner_by_16)),
+    Q5_1: _adder(NIBBLES_AND_BIT, 320, _scales(512, no_outer, inner_with_minima)),
+    Q8_0: _adder(BYTES, 512, _scales(256, no_outer, inner_by_128)),
+    Q4_K: _adder(NIBBLES, 256, _scales(320, outer_k, inner_k)),
+    Q5_K: _adder(NIBBLES_AND_BIT, 320, _scales(320, outer_k, inner_k)),
+    Q6_K: _adder(NIBBLES_AND_PAIR, 384, _scales_q6_k),
+}
+
+
+@cache
+def _adders(packed: str) -> Any:
+    return by_kind({kind: _ADDERS[kind] for kind in TYPES[packed]})
 
 
 @njit
-def _add_slice(w: Any, group: Any, wide: int, pairs: int, start: int, room: Any) -> None:
-    """Widen one slice of a group of panels and add it to the sums of all tokens."""
-    first, count = group
-    weights, sums = room
-    depth = min(DEPTH, w[COLUMNS] // 32 - start)
-    for panel in range(count):
-        _widen(w, first + panel, start, depth, weights + panel * DEPTH * TILE)
-    for pair in range(pairs):
-        tokens = wide + (start * pairs + pair * depth) * 2 * TILE
-        for panel in range(0, count, 2):
-            at = sums + (pair * (GROUP // 2) + panel // 2) * SUMS
-            slice_weights = weights + panel * DEPTH * TILE
-            _multiply_slice(tokens, depth, slice_weights, start == 0, at)
+def _write_group(w: Any, group: Any, y: Any, span: Any, sums: int) -> None:
+    """A group's sums, with the bias, to the rows of the tokens they belong to.
 
-
-@njit
-def _write_panel(w: Any, panel: int, y: Any, span: Any, sums: int) -> None:
-    """One panel's sums, with the bias, to the rows of the tokens they belong to."""
+    Token by token: their rows lie pages apart.
+    """
     out, stride, accumulate = y
+    first, count = group
     for token in range(span[1] - span[0]):
         pair, half = token // (2 * TOKENS), token // TOKENS % 2
-        at = sums + pair * (GROUP // 2) * SUMS + 2 * half * TILE + token % TOKENS * 64
-        value = load_f32(at)
-        if w[BIAS] != 0:
-            value = value + load_f32(w[BIAS] + 64 * panel)
-        target = out + (span[0] + token) * stride + 64 * panel
-        if accumulate:
-            value = value + load_f32(target)
-        store(target, value)
+        row = sums + pair * (GROUP // 2) * SUMS + 2 * half * TILE + token % TOKENS * 64
+        target = out + (span[0] + token) * stride + 64 * first
+        for panel in range(count):
+            value = load_f32(row + panel // 2 * SUMS + panel % 2 * TILE)
+            if w[BIAS] != 0:
+                value = value + load_f32(w[BIAS] + 64 * (first + panel))
+            if accumulate:
+                value = value + load_f32(target + 64 * panel)
+            store(target + 64 * panel, value)
 
 
-@njit
-def _add_group(w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
+def _add_group(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
     """The whole sums of a group of panels with all tokens."""
-    for start in range(0, w[COLUMNS] // 32, DEPTH):
-        _add_slice(w, group, wide, pairs, start, room)
+    raise NotImplementedError  # compiled code only
+
+
+@overload(_add_group)
+def _add_slices(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> Any:
+    assert isinstance(isa, IsaType)
+    add = _adders(isa.packed)
+
+    def add_group(isa: Any, w: Any, group: Any, wide: int, pairs: int, room: Any) -> None:
+        here, spare = room[0], room[0] + ROOM_WEIGHTS // 2
+        for start in range(0, w[COLUMNS] // 32, DEPTH):
+            add(w[KIND], w, group, wide, pairs, start, (here, spare), room[1])
+            here, spare = spare, here
+
+    return add_group
 
 
 @njit
-def linear_tiled(team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> None:
+def linear_tiled(isa: Any, team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> None:
     """y[token] (+)= w @ x[token] + bias for tokens span[0] up to span[1], shared by the team.
 
     `wide`: address of their vectors, see `token_tile`. `room` = (configuration, weights, sums),
@@ -202,11 +237,9 @@ def linear_tiled(team: Any, w: Any, wide: int, y: Any, span: Any, room: Any) -> 
         first = take(control, phase, size)
         if first >= panels:
             break
-        count = min(size, panels - first)
-        _add_group(w, (first, count), wide, pairs, (room[1], room[2]))
-        for panel in range(count):
-            at = room[2] + panel // 2 * SUMS + panel % 2 * TILE
-            _write_panel(w, first + panel, y, span, at)
+        group = (first, min(size, panels - first))
+        _add_group(isa, w, group, wide, pairs, (room[1], room[2]))
+        _write_group(w, group, y, span, room[2])
     release()
 
 
@@ -228,7 +261,9 @@ def _activate(gate: Any, up: Any, block: int, v: Any, span: Any, sums: Any) -> N
 
 
 @njit
-def gated_tiled(team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, room: Any) -> None:
+def gated_tiled(
+    isa: Any, team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, room: Any
+) -> None:
     """silu(gate @ x) * (up @ x) of tokens span[0] up to span[1], to the tiles of `v`.
 
     In one go: the two products are several times larger than what comes of them, and would be
@@ -245,8 +280,8 @@ def gated_tiled(team: Any, gate: Any, up: Any, wide: int, v: Any, span: Any, roo
         if first >= panels:
             break
         group = (first, min(size, panels - first))
-        _add_group(gate, group, wide, pairs, (room[1], sums[0]))
-        _add_group(up, group, wide, pairs, (room[1], sums[1]))
+        _add_group(isa, gate, group, wide, pairs, (room[1], sums[0]))
+        _add_group(isa, up, group, wide, pairs, (room[1], sums[1]))
         for panel in range(0, group[1], 2):
             here = (sums[0] + panel // 2 * SUMS, sums[1] + panel // 2 * SUMS)
             _activate(gate, up, (first + panel) // 2, v, span, here)
@@ -276,7 +311,7 @@ def _product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) 
         if span[0] < span[1]:
             tiled_room = (room[3], room[4], room[5])
             after = (team[0], team[1] + 1, team[2])
-            linear_tiled(after, w, x.wide, y, span, tiled_room)
+            linear_tiled(isa, after, w, x.wide, y, span, tiled_room)
 
     return by_both if isa.variant == AMX else by_vectors
 
@@ -319,7 +354,7 @@ def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, sc
             _gated_by_vectors(isa, team, w, x, room, span[0], scratch)
         if span[0] < span[1]:
             after, tiled_room = (team[0], team[1] + 2, team[2]), (room[3], room[4], room[5])
-            gated_tiled(after, w[0], w[1], x.wide, v, span, tiled_room)
+            gated_tiled(isa, after, w[0], w[1], x.wide, v, span, tiled_room)
         barrier(team[0], team[2])
         if span[0] > 0:
             swiglu((team[0], team[1] + 3, team[2]), scratch[0], scratch[1], v, span, span[0])

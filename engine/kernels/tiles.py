@@ -45,6 +45,7 @@ from engine.kernels.vector import (
 TOKENS = 16  # of a tile
 SUMS = 4096  # bytes of the sums of 32 tokens with 32 rows
 TILE = 1024  # bytes of a tile
+AHEAD = 8  # blocks that are multiplied while one is widened
 DEPTH = 16  # blocks of 32 k in a slice, whole superblocks: two token tiles of it fit L1
 
 
@@ -197,15 +198,46 @@ def widen_block(_typing: Any, packing: Any, weights: Any, scales: Any, target: A
     def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
         _, address, halves, out = args
         for group, quants in enumerate(PACKINGS[packing.literal_value](b, address)):
-            half = b.extract_value(halves, group // 4)
-            d, m = b.extract_value(half, 0), b.extract_value(half, 1)
-            values = [_fma(b, _byte(b, quants, index), d, m) for index in range(4)]
-            emit_pairs(b, values[0], values[1], _offset(b, out, 128 * group))
-            emit_pairs(b, values[2], values[3], _offset(b, out, 128 * group + 64))
+            _widen_group(b, group, quants, halves, out)
         return context.get_dummy_value()
 
     pairs = types.UniTuple(_PAIR, 2)
     return types.void(packing, types.int64, pairs, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def multiply_and_widen(
+    _typing: Any, tokens: Any, rows: Any, packing: Any, weights: Any, scales: Any, target: Any
+) -> Any:
+    """`multiply` of AHEAD blocks that follow each other, and `widen_block` of another on the way.
+
+    Tiles are multiplied in a unit of their own: while it works, the vectors widen for free.
+    """
+
+    def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        left, right, _, address, halves, out = args
+        for group, quants in enumerate(PACKINGS[packing.literal_value](b, address)):
+            pairs = [
+                [_offset(b, b.extract_value(pair, index), TILE * group) for index in range(2)]
+                for pair in (left, right)
+            ]
+            emit_multiply(b, *pairs)
+            _widen_group(b, group, quants, halves, out)
+        return context.get_dummy_value()
+
+    pair, pairs = types.UniTuple(types.int64, 2), types.UniTuple(_PAIR, 2)
+    return types.void(pair, pair, packing, types.int64, pairs, types.int64), codegen
+
+
+def _widen_group(
+    b: ir.IRBuilder, group: int, quants: ir.Value, halves: ir.Value, out: ir.Value
+) -> None:
+    """4 k of a block, of which group number `group` was opened to `quants`."""
+    half = b.extract_value(halves, group // 4)
+    d, m = b.extract_value(half, 0), b.extract_value(half, 1)
+    values = [_fma(b, _byte(b, quants, index), d, m) for index in range(4)]
+    emit_pairs(b, values[0], values[1], _offset(b, out, 128 * group))
+    emit_pairs(b, values[2], values[3], _offset(b, out, 128 * group + 64))
 
 
 def _byte(b: ir.IRBuilder, quants: ir.Value, index: int) -> ir.Value:

@@ -56,21 +56,24 @@ class _VectorModel(models.PrimitiveModel):
 
 
 class Isa:
-    """The kernel variant as a value whose numba type is its name."""
+    """The kernel variant as a value whose numba type says what to compile.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    `types`: the packed types whose kernels are wanted, a key of `formats.TYPES`.
+    """
+
+    def __init__(self, name: str, types: str = "all") -> None:
+        self.name, self.types = name, types
 
 
 class IsaType(types.Type):
-    def __init__(self, variant: str) -> None:
-        self.variant = variant
-        super().__init__(name=f"Isa({variant})")
+    def __init__(self, variant: str, packed: str) -> None:
+        self.variant, self.packed = variant, packed
+        super().__init__(name=f"Isa({variant}, {packed})")
 
 
 @typeof_impl.register(Isa)
 def _typeof_isa(value: Isa, _context: Any) -> IsaType:
-    return IsaType(value.name)
+    return IsaType(value.name, value.types)
 
 
 register_model(IsaType)(models.OpaqueModel)

@@ -14,16 +14,18 @@ from engine.kernels import compile as compiling
 from engine.kernels import forward, pack
 from engine.kernels.compile import cache_key, compile_kernels, use_cache
 from engine.kernels.dot import available_variants
+from engine.kernels.vector import Isa
 
 KERNELS = Path(compiling.__file__).parent
-ISA = available_variants()[0]
+ISA = Isa(available_variants()[0])
 
 FRESH_PROCESS = """
 import sys
 from pathlib import Path
 from engine.kernels import forward, pack
 from engine.kernels.compile import compile_kernels
-compile_kernels(sys.argv[1], Path(sys.argv[2]), None)
+from engine.kernels.vector import Isa
+compile_kernels(Isa(sys.argv[1]), Path(sys.argv[2]), None)
 for kernel in (forward.walk, pack.pack_panels, pack.pack_floats):
     print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
 """
@@ -85,7 +87,7 @@ def test_a_fresh_process_loads_what_was_compiled_and_compiles_nothing() -> None:
     home = model_home() / "kernels"
     compile_kernels(ISA, home, None)
     run = subprocess.run(
-        [sys.executable, "-c", FRESH_PROCESS, ISA, str(home)],
+        [sys.executable, "-c", FRESH_PROCESS, ISA.name, str(home)],
         cwd=KERNELS.parent.parent,
         capture_output=True,
         text=True,

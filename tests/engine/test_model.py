@@ -11,6 +11,7 @@ from gguf_files import WrittenModel, write_chatglm, write_llama, write_qwen2
 from engine.cache import KVCache, Prefix, page_bytes
 from engine.gguf import read_gguf
 from engine.kernels.dot import available_variants
+from engine.kernels.vector import Isa
 from engine.model import Limits, Model, Segment
 from engine.quants import QuantType
 from engine.weights import pack_weights
@@ -31,7 +32,7 @@ class Runner:
         file = read_gguf(path)
         limits = Limits(tokens=160, sequences=4, context=512, kv_bytes=kv_bytes)
         self.model = Model(
-            file, pack_weights(file, 1, None), limits, isa or available_variants()[0], threads
+            file, pack_weights(file, 1, None), limits, Isa(isa or available_variants()[0]), threads
         )
         self.cache = KVCache(page_bytes(file.config, kv_bytes), capacity=64)
 

@@ -10,12 +10,15 @@ import gguf
 import numpy as np
 import pytest
 import run_model
+from sentencepiece import SentencePieceProcessor
 
 from engine.errors import BadSetting, DiskFull
 from engine.open import open_model_file
 from engine.quants import QuantType, unpack
 from engine.random_model import MIXED, RANDOM_TYPES, SHAPES, Shape, make_random
+from engine.random_tokenizer import sentencepiece_model
 from engine.tokenizer import load_tokenizer
+from engine.tokenizer_chatglm import CONTROLS_3
 
 SMALL = {"layers": 2, "hidden": 256, "heads": 4, "head_dim": 64, "ffn": 512, "vocab_size": 2048}
 IDS = [int(each) for each in np.random.default_rng(0).integers(300, 1500, 40)]
@@ -109,6 +112,14 @@ def test_the_tokenizer_of_a_chatglm3_has_its_control_tokens_at_their_ids(
     assert [tokenizer.special(name) for name in named] == [64790, 64792, 64795, 64797]
     text = "Hello 你好 é\n{}"
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_no_word_of_a_full_chatglm3_vocabulary_is_spelled_as_a_control_token() -> None:
+    """llama.cpp refuses a vocabulary with the same text twice."""
+    words = SentencePieceProcessor(model_proto=sentencepiece_model(65024))
+    pieces = {words.id_to_piece(place) for place in range(words.vocab_size())}
+    assert len(pieces) == words.vocab_size()
+    assert pieces.isdisjoint(CONTROLS_3)
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-coder-1.5b", "smollm2-135m"])

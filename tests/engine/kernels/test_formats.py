@@ -11,6 +11,7 @@ from engine.kernels.formats import (
     block_bytes,
     open_blocks,
     panel_bytes,
+    types_for,
     unit_bytes,
 )
 from engine.kernels.pack import pack, pack_span
@@ -78,3 +79,18 @@ def test_threads_pack_spans_of_panels_into_the_same_bytes(kind: QuantType) -> No
     for span in ((3, 5), (0, 1), (1, 3)):
         pack_span(kind, raw, (rows, k), spans, span)
     assert np.array_equal(spans, whole)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "covered"),
+    [
+        ([QuantType.F16, QuantType.Q4_0, QuantType.Q8_0], "simple"),
+        ([QuantType.F32, QuantType.Q4_K, QuantType.Q6_K], "k"),
+        ([QuantType.Q5_1, QuantType.Q5_K], "all"),
+        ([QuantType.BF16], "simple"),
+    ],
+)
+def test_no_more_kernels_are_compiled_than_a_files_types_need(
+    kinds: list[QuantType], covered: str
+) -> None:
+    assert types_for([int(kind) for kind in kinds]) == covered

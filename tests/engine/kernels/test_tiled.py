@@ -15,6 +15,7 @@ from engine.kernels import tiles
 from engine.kernels.dot import AMX, available_variants
 from engine.kernels.elementwise import prepare_tokens
 from engine.kernels.tiled import ROOM_WEIGHTS, gated_tiled, linear_tiled, sums_bytes
+from engine.kernels.vector import Isa
 from engine.quants import QuantType
 
 K = 768  # a slice of 16 blocks and half a one
@@ -41,7 +42,9 @@ class Batch:
 
     def times(self, matrix: Matrix, out: Floats, *, add: bool = False) -> None:
         y = (out.ctypes.data, out.strides[0], add)
-        linear_tiled(solo(), matrix.row, self.memory.vectors.wide, y, self.span, self.room)
+        linear_tiled(
+            Isa(AMX), solo(), matrix.row, self.memory.vectors.wide, y, self.span, self.room
+        )
 
 
 def output(rows: int) -> Floats:
@@ -115,7 +118,7 @@ def test_the_gated_product_is_the_gates_silu_times_up(bias: bool) -> None:
     up = Matrix(QuantType.Q8_0, rows, K, bias=bias)
     batch, target = Batch(tokens, few), TokenVectors(few + tokens, rows)
     where = (batch.memory.vectors.wide, target.vectors)
-    gated_tiled(solo(), gate.row, up.row, *where, batch.span, batch.room)
+    gated_tiled(Isa(AMX), solo(), gate.row, up.row, *where, batch.span, batch.room)
     got = naive.tiles_of(target.wide, tokens, rows)
     for row, x in zip(got, batch.x, strict=True):
         one = naive.linear(wide(gate), x, gate.bias).astype(np.float32)

@@ -56,6 +56,11 @@ def test_not_even_the_right_password_is_looked_at_while_one_has_to_wait(
     assert door.check("ann", PASSWORD, HERE)
 
 
+def test_signing_in_again_and_again_is_no_failure(door: Doorkeeper) -> None:
+    for _ in range(5):
+        assert door.check("ann", PASSWORD, HERE)
+
+
 def test_the_log_tells_of_failures_and_nothing_that_was_typed(
     door: Doorkeeper, caplog: pytest.LogCaptureFixture
 ) -> None:

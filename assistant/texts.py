@@ -123,7 +123,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "An operator has to choose another one, at the machine itself.",
     ),
     "public": _pair(
-        "公开中：{url}，自 {since} 起，到 {until} 为止。",
+        "公开中：{url} （自 {since} 起，到 {until} 为止）",
         "Public at {url} since {since}, until {until}.",
     ),
     "public_stop": _pair("停止公开", "Stop sharing"),
@@ -402,7 +402,7 @@ TEXTS: dict[str, dict[Language, str]] = {
     "share_interrupted": _pair("Ctrl-C", "Ctrl-C"),
     "share_told": _pair("系统要求结束", "told to end"),
     "share_orphaned": _pair("启动它的进程已结束", "its parent process has gone"),
-    "check_users": _pair("有能登录的操作员", "There is an operator who can sign in"),
+    "check_users": _pair("有能登录的管理者", "There is an operator who can sign in"),
     "mend_users": _pair(
         "添加用户：python -m assistant user add NAME",
         "Add a user: python -m assistant user add NAME",
@@ -425,7 +425,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "重新运行 share，不加 --allow risky-tools",
         "Run share again without --allow risky-tools",
     ),
-    "check_operator_pages": _pair("操作员的设置已关闭", "The operator's settings are off"),
+    "check_operator_pages": _pair("管理者的设置已关闭", "The operator's settings are off"),
     "mend_operator_pages": _pair(
         "重新运行 share，不加 --allow operator-pages",
         "Run share again without --allow operator-pages",
@@ -468,7 +468,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "退出后，留下的 Cookie 无用",
         "After signing out, a kept cookie is worth nothing",
     ),
-    "check_comes_in": _pair("操作员可用一次性链接登录", "An operator comes in by a one-time link"),
+    "check_comes_in": _pair("管理者可用一次性链接登录", "An operator comes in by a one-time link"),
     "mend_comes_in": _pair(
         "应用用的是另一个 ASSISTANT_HOME，或没有登录页：用同样的环境启动它",
         "The app has another ASSISTANT_HOME, or no sign-in: start it with the same environment",

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,11 +47,15 @@ class Server:
 
 
 @contextmanager
-def serve(launcher: str, **environment: str) -> Iterator[Server]:
-    """`streamlit run launcher` on a free port, until the block ends."""
+def serve(launcher: str, inside: Sequence[str] = (), **environment: str) -> Iterator[Server]:
+    """`streamlit run launcher` on a free port, until the block ends.
+
+    `inside` is a command that runs the rest of its line somewhere else.
+    """
     port = free_port()
     process = subprocess.Popen(
         [
+            *inside,
             *(sys.executable, "-m", "streamlit", "run", launcher),
             *("--server.port", str(port), "--server.headless", "true"),
         ],
@@ -71,11 +75,11 @@ def serve(launcher: str, **environment: str) -> Iterator[Server]:
 
 
 @contextmanager
-def chromium(*arguments: str) -> Iterator[Browser]:
+def chromium(*arguments: str, program: str = "chromium") -> Iterator[Browser]:
     """The system's Chromium; playwright's own would have to be downloaded."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=[*QUIET, *arguments]
+            executable_path=shutil.which(program), args=[*QUIET, *arguments]
         )
         yield browser
         browser.close()

@@ -29,9 +29,13 @@ class PublicApp:
         self.store = store
         self.home = home
         self.stand_in = stand_in
-        token = store.begin_session(OPERATOR)
-        cookie = Signatures(store.secret()).session_cookie(token)
-        server.headers["Cookie"] = f"{SESSION}={cookie}"  # to say what the model writes, in public
+        # Also here, to say what the model writes: in public everybody signs in.
+        server.headers["Cookie"] = self.cookie_of(OPERATOR).removeprefix("__Host-")
+
+    def cookie_of(self, name: str) -> str:
+        """What a browser behind TLS sends once this user has signed in."""
+        token = self.store.begin_session(name)
+        return f"__Host-{SESSION}={Signatures(self.store.secret()).session_cookie(token)}"
 
     @contextmanager
     def shared(self) -> Iterator[tuple[Running, str]]:

@@ -74,7 +74,8 @@ def _knock(store: AccessStore, stranger: Caller, now: Sharing | None) -> Iterato
 
 def lines(results: list[Finding], language: Language) -> Iterator[str]:
     for each in results:
-        yield f"{MARKS[each.verdict]} {text(language, f'check_{each.check}')}: {each.seen or '-'}"
+        seen = f" · {each.seen}" if each.seen else ""
+        yield f"{MARKS[each.verdict]} {text(language, f'check_{each.check}')}{seen}"
         if each.verdict is Verdict.FAILED:
             yield f"    {text(language, mend_key(each.check))}"
     failed = [each for each in results if each.verdict is Verdict.FAILED]

@@ -27,13 +27,13 @@ def users(all_users: list[User]) -> Finding:
 
 def sharing(now: Sharing | None, moment: str) -> Finding:
     """Not being shared is good, too: nobody is asked in."""
-    return found("sharing", True, moment if now else "-")
+    return found("sharing", True, moment if now else "")
 
 
 def allowances(now: Sharing | None) -> Iterator[Finding]:
     for each in Allowance:
         allowed = now is not None and each in now.allows
-        yield found(each.name.lower(), not allowed, f"--allow {each}" if allowed else "-")
+        yield found(each.name.lower(), not allowed, f"--allow {each}" if allowed else "")
 
 
 def sandbox(health: Mapping[str, Any], now: Sharing | None) -> Finding:
@@ -41,7 +41,7 @@ def sandbox(health: Mapping[str, Any], now: Sharing | None) -> Finding:
     told = health.get("sandbox")
     level = told.get("level") if isinstance(told, dict) else None
     if level not in list(Level):
-        return Finding("sandbox", Verdict.UNKNOWN, "-")
+        return Finding("sandbox", Verdict.UNKNOWN, "")
     weak_is_on = now is not None and Allowance.UNSAFE_INTERPRETER in now.allows
     return found("sandbox", Level(level).enforced or not weak_is_on, str(level))
 

@@ -24,7 +24,7 @@ def ask_outside(host: str) -> Reply:
 
 def outside(now: Sharing | None, ask: Callable[[str], Reply] = ask_outside) -> Finding:
     if now is None or not now.url:
-        return Finding("outside", Verdict.UNKNOWN, "-")
+        return Finding("outside", Verdict.UNKNOWN, "")
     try:
         reply = ask(urlsplit(now.url).netloc)
     except (OSError, HTTPException) as error:

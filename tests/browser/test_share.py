@@ -126,7 +126,7 @@ def sign_out(page: Page) -> None:
     expect_sign_in(page)
 
 
-def test_a_phone_comes_in_by_the_link_does_its_work_and_is_out_after_signing_out(
+def test_a_phone_comes_in_does_its_work_alone_and_is_out_after_signing_out(
     app: PublicApp, browser: Browser, link: str
 ) -> None:
     with somebody(browser, phone=True) as context:
@@ -138,6 +138,11 @@ def test_a_phone_comes_in_by_the_link_does_its_work_and_is_out_after_signing_out
         uploaded, picture = run_code(app, page)
         cookie = cookie_line(context)
         assert app.stand_in.status(HOST, picture, Cookie=cookie) == 200
+        others = app.cookie_of(USER)
+        assert app.stand_in.status(HOST, "/account", Cookie=others) == 200
+        assert app.stand_in.status(HOST, picture, Cookie=others) == 404
+        assert app.stand_in.status(HOST, uploaded, "PUT", Cookie=others) == 404
+        assert app.stand_in.status(HOST, uploaded, "DELETE", Cookie=others) == 404
         other_tab, work = context.new_page(), page.url
         sign_out(other_tab)
         page.reload()
@@ -189,25 +194,6 @@ def test_a_user_sees_nothing_of_the_operators_and_cannot_stop_the_sharing(
         expect(other).not_to_have_url(page.url)
         expect(other.get_by_test_id("stChatMessage")).to_have_count(0)
         expect(other.get_by_text("one two")).to_have_count(0)
-
-
-def test_the_ids_of_the_operators_files_open_nothing_to_a_user(
-    app: PublicApp, browser: Browser, link: str
-) -> None:
-    with somebody(browser, phone=True) as hers, somebody(browser) as his:
-        page = hers.new_page()
-        sign_in_by_link(page, link)
-        uploaded, picture = run_code(app, page)
-        other = his.new_page()
-        sign_in(other, USER)
-        cookie = cookie_line(his)
-        assert app.stand_in.status(HOST, picture, Cookie=cookie_line(hers)) == 200
-        assert app.stand_in.status(HOST, picture, Cookie=cookie) == 404
-        assert app.stand_in.status(HOST, uploaded, "PUT", Cookie=cookie) == 404
-        assert app.stand_in.status(HOST, uploaded, "DELETE", Cookie=cookie) == 404
-        refused = other.goto(URL + picture)
-        assert refused is not None
-        assert refused.status == 404
 
 
 def test_stop_on_the_page_ends_the_sharing_and_the_command(

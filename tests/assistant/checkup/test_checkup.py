@@ -345,8 +345,8 @@ def test_the_command_prints_each_check_with_what_to_do_and_fails(
     asked = ["doctor", "--public", "--port", str(free_port())]
     assert cli.main([*asked, "--lang", "en"]) == 1
     written = capsys.readouterr().out
-    assert "✓ There is an operator who can sign in: 1, operators: 1" in written
-    assert "✗ The app answers on its port: " in written
+    assert "✓ There is an operator who can sign in · 1, operators: 1" in written
+    assert "✗ The app answers on its port · " in written
     assert "    Start the app, or say its port by --port" in written
     assert "A stranger sees nothing: no app answers." in written
     assert cli.main([*asked, "--lang", "zh"]) == 1

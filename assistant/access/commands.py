@@ -88,6 +88,14 @@ def add_key_command(commands: Commands) -> argparse.ArgumentParser:
 def _action(actions: Commands, name: str, words: str, action: Action) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=words, description=f"{words}.", epilog=EXIT_CODES)
     parser.set_defaults(run=lambda options: _run(action, options))
+    # As the command itself has it, for those who put it last; unsaid, the command's holds.
+    parser.add_argument(
+        "--lang",
+        type=Language,
+        choices=[*Language],
+        default=argparse.SUPPRESS,
+        metavar="zh|en",
+    )
     return parser
 
 

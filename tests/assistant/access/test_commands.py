@@ -282,3 +282,10 @@ def test_a_home_that_cannot_be_written_to_is_named(
     code, _, err = command.run("user", "list")
     assert code == REFUSED
     assert "ASSISTANT_HOME" in err
+
+
+def test_the_language_may_be_said_last(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["user", "list", "--lang", "zh"]) == DONE
+    assert "还没有用户" in capfd.readouterr().out
+    assert cli.main(["user", "--lang", "zh", "list"]) == DONE
+    assert "还没有用户" in capfd.readouterr().out

@@ -1,6 +1,6 @@
 """A visit of an operator, by a one-time link and out again: what came of each step.
 
-It leaves nothing behind but two lines in the log: the sign-in that it makes, it also ends.
+It leaves nothing behind but lines in the log: the sign-in that it makes, it also ends.
 """
 
 import json

@@ -22,6 +22,7 @@ from tunnelling import NAMES, StandIn, is_alive
 from web_server import web_server
 
 from assistant.access.store import AccessStore
+from assistant.errors import PortTaken
 from assistant.texts import Language
 from assistant.tunnel.application import Application
 from assistant.tunnel.share import add_share, duration, hostname, port_number, risk, share
@@ -63,7 +64,10 @@ class Place:
         return running
 
     def app_is_gone(self) -> bool:
-        return not Application(self.port).is_running
+        try:
+            return not Application(self.port).is_running
+        except PortTaken:  # it ends in the middle of its answer
+            return False
 
     def nothing_is_left(self) -> bool:
         tunnels = [start.pid for start in self.stand_in.starts]

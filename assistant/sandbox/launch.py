@@ -149,7 +149,8 @@ class _Start:
             _write(f"/proc/{pid}/oom_score_adj", _FIRST_TO_GO)
             os.setpriority(os.PRIO_PROCESS, pid, self.what.limits.niceness)
         for pid in pids:
-            _write(f"/proc/{pid}/autogroup", str(self.what.limits.niceness))
+            if os.getsid(pid) != os.getsid(0):  # or all that was started beside us would be nice
+                _write(f"/proc/{pid}/autogroup", str(self.what.limits.niceness))
 
     def _hello(self, status: int) -> None:
         if _read(status) != b"\n":

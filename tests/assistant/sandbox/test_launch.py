@@ -64,6 +64,17 @@ def gone(pids: list[int]) -> bool:
 
 
 @pytest.mark.parametrize("level", LEVELS)
+def test_who_launches_keeps_a_full_share_of_the_processor(level: Level, work: Path) -> None:
+    share = Path("/proc/self/autogroup")
+    before = share.read_text()
+    jailed, reading = start(level, work, WAITING, Limits(niceness=7))
+    assert os.read(reading, 5) == b"ready"
+    assert share.read_text() == before
+    jailed.close()
+    os.close(reading)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_program_runs_in_its_folder_and_its_exit_code_comes_back(
     level: Level, work: Path
 ) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from browsing import Server, chromium, serve, stop_button
+from browsing import Server, serve, stop_button
 from playwright.sync_api import Browser, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -39,12 +39,6 @@ The end.
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with serve("tests/browser/fake_app.py") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

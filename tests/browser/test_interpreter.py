@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browsing import Server, chromium, serve, stop_button
+from browsing import Server, serve, stop_button
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 pytestmark = pytest.mark.browser
@@ -69,12 +69,6 @@ SALES = b"month,revenue\n1,10\n2,30\n3,20\n"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with serve("tests/browser/fake_app.py") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

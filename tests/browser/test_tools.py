@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import Server, chromium, serve, stop_button
+from browsing import Server, serve, stop_button
 from playwright.sync_api import Browser, Page, expect
 from scripted_tools import as_written
 
@@ -50,12 +50,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
     with serve("tests/browser/fake_app.py", TOOLS_FOLDER=str(folder)) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
         yield running
 
 

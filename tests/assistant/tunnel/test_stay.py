@@ -208,8 +208,12 @@ def test_the_link_signs_the_first_operator_in_once_and_the_address_has_no_secret
 
 def test_it_beats_often_enough_to_be_believed(world: World) -> None:
     seen = []
-    look: Step = lambda: seen.append(world.store.sharing())  # noqa: E731
-    world.script = {1: world.up} | dict.fromkeys(range(2, 600), look) | {600: world.stop}
+
+    def look() -> None:
+        seen.append(world.store.sharing())
+
+    looks: dict[int, Step] = dict.fromkeys(range(2, 600), look)
+    world.script = {1: world.up} | looks | {600: world.stop}
     with ends(Reason.INTERRUPTED):
         world.run()
     assert None not in seen

@@ -17,8 +17,10 @@ import engine.bench
 from engine.bar import byte_bar
 from engine.bench.machine import machine_name, peak_resident_bytes, read_ceiling, source_commit
 from engine.bench.peer import Comparison, Pattern, Task, compare
-from engine.bench.report import Report, as_json, as_text
-from engine.bench.rows import ROWS, Bench, Row, Sizes
+from engine.bench.report import Report, ServerReport, as_json, as_text
+from engine.bench.row import Bench, Row, Sizes
+from engine.bench.rows import ROWS
+from engine.bench.server import Server, measure
 from engine.config import EngineOptions
 from engine.engine import Engine
 from engine.errors import BadSetting, EngineError
@@ -38,17 +40,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if args.make_random:
             return _make_random(args)
-        path = args.model or fetch_starter(model_home())
-        options = _options(args)
-        if args.load_only:
-            Engine.load(path, options).close()
-            return 0
-        report = _measure(path, options, args)
+        report = _measure_server(args) if args.server else _measure_model(args)
     except EngineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(as_json(report) if args.json else as_text(report))
+    if report is not None:
+        print(as_json(report) if args.json else as_text(report))
     return 0
+
+
+def _measure_model(args: argparse.Namespace) -> Report | None:
+    """None if it was only to be loaded."""
+    path, options = args.model or fetch_starter(model_home()), _options(args)
+    if args.load_only:
+        Engine.load(path, options).close()
+        return None
+    return _measure(path, options, args)
 
 
 def _options(args: argparse.Namespace) -> EngineOptions:
@@ -91,6 +98,12 @@ def _measure(path: Path, options: EngineOptions, args: argparse.Namespace) -> Re
         rows=tuple(rows),
         comparisons=tuple(comparisons),
     )
+
+
+def _measure_server(args: argparse.Namespace) -> ServerReport:
+    server = Server(args.server)
+    rows = measure(server, max(args.prompt), max(args.output), args.repeat, _say)
+    return ServerReport(machine_name(), server.url, server.model, args.repeat, tuple(rows))
 
 
 def _ceiling(threads: int, repeat: int) -> tuple[float, ...]:
@@ -161,6 +174,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     add("--output", type=_counts(2), default=[128], metavar="N,...", help="default: 128")
     add("--concurrency", type=_counts(1), metavar="N,...", help="requests at once (default: 1)")
     add("--contexts", type=_counts(1), default=[500, 8000], metavar="N,...", help="of row long")
+    add("--server", metavar="URL", help="stream from a server, and ask it meanwhile")
     add("--start", action="store_true", help="also time a first and a later start")
     add("--compare", action="append", default=[], metavar="COMMAND", help="run in turn with ours")
     add("--figure", action="append", default=[], type=_figure, metavar="NAME=REGEX",

@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.bench.rows import Bench, decoder, prefill_speed
+from engine.bench.row import Bench
+from engine.bench.rows import decoder, prefill_speed
 from engine.bench.timeline import greedy, run
 from engine.errors import BadSetting
 

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine.bench.peer import Comparison
-from engine.bench.rows import Row
+from engine.bench.row import Row
 from engine.memory import format_bytes
+
+Head = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,38 @@ class Report:
     comparisons: tuple[Comparison, ...]
 
 
-def as_json(report: Report) -> str:
+@dataclass(frozen=True)
+class ServerReport:
+    """Of a server that somebody started: what it runs on is not told."""
+
+    machine: str
+    server: str
+    model: str
+    repeat: int
+    rows: tuple[Row, ...]
+
+
+def as_json(report: Report | ServerReport) -> str:
     fields: dict[str, Any] = asdict(report)
     for made, row in zip(fields["rows"], report.rows, strict=True):
-        made["median"] = row.median
-    for made, comparison in zip(fields["comparisons"], report.comparisons, strict=True):
+        made["median"], made["p95"] = row.median, row.percentile(95)
+    comparisons = report.comparisons if isinstance(report, Report) else ()
+    for made, comparison in zip(fields.get("comparisons", ()), comparisons, strict=True):
         made["ratios"], made["median"] = comparison.ratios, comparison.median
     return json.dumps(fields, indent=2)
 
 
-def as_text(report: Report) -> str:
-    head = [
+def as_text(report: Report | ServerReport) -> str:
+    head = _model_head(report) if isinstance(report, Report) else _server_head(report)
+    lines = [f"{name:>12}  {value}" for name, value in head]
+    lines += ["", *map(_row_line, report.rows)]
+    if isinstance(report, Report) and report.comparisons:
+        lines += ["", *map(_comparison_line, report.comparisons)]
+    return "\n".join(lines)
+
+
+def _model_head(report: Report) -> Head:
+    return [
         ("machine", report.machine),
         ("commit", report.commit or "unknown"),
         ("model", f"{report.model}, {format_bytes(report.weight_bytes)} read a token"),
@@ -42,11 +65,15 @@ def as_text(report: Report) -> str:
         ("peak memory", format_bytes(report.resident_bytes)),
         ("each figure", f"median of {report.repeat} rounds after a warm-up (lowest to highest)"),
     ]
-    lines = [f"{name:>12}  {value}" for name, value in head]
-    lines += ["", *map(_row_line, report.rows)]
-    lines += ["" for _ in report.comparisons[:1]]
-    lines += map(_comparison_line, report.comparisons)
-    return "\n".join(lines)
+
+
+def _server_head(report: ServerReport) -> Head:
+    return [
+        ("machine", report.machine),
+        ("server", report.server),
+        ("model", report.model),
+        ("each figure", f"median of {report.repeat} answers, or of all times that it was asked"),
+    ]
 
 
 def _row_line(row: Row) -> str:

@@ -3,15 +3,13 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
-import numpy as np
-
+from engine.bench.guessing import lookup
+from engine.bench.row import Bench, Row, Sizes
 from engine.bench.timeline import Timeline, follow, greedy, run, shared_speed, unrepeated
-from engine.engine import Engine
 from engine.events import Token
 from engine.request import Generation
 
@@ -20,62 +18,6 @@ QUESTION = 16
 ANSWER = 8
 JOINING = 2000
 _ALONE = 16  # tokens that the running answer has before another joins
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure: its rounds, `share` of the read ceiling where that means something."""
-
-    name: str
-    what: str
-    unit: str
-    values: tuple[float, ...]
-    share: float | None = None
-    note: str = ""
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """An engine under measurement. `ceiling` in bytes/s; `say` tells what is going on."""
-
-    engine: Engine
-    repeat: int
-    ceiling: float
-    weight_bytes: int
-    say: Callable[[str], None]
-    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
-
-    def prompt(self, length: int) -> list[int]:
-        """A new one each time, so that no part of it is cached."""
-        return [int(each) for each in self.rng.integers(0, self.engine.config.vocab_size, length)]
-
-    def fitting(self, length: int, output: int) -> int:
-        """The length, or what of it the context holds beside an answer."""
-        return max(1, min(length, self.engine.context_length - output - 1))
-
-    def rounds(self, what: str, once: Callable[[], float]) -> tuple[float, ...]:
-        """What `once` gives, a first time for warming up not counted."""
-        self.say(f"{what}: one warm-up, then {self.repeat} rounds")
-        once()
-        return tuple(once() for _ in range(self.repeat))
-
-    def share(self, steps: float) -> float:
-        """Of the ceiling, when every weight is read so many times a second."""
-        return steps * self.weight_bytes / self.ceiling
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the command line asks for."""
-
-    prompts: Sequence[int]
-    outputs: Sequence[int]
-    at_once: Sequence[int]
-    contexts: Sequence[int]
 
 
 def prefill(bench: Bench, sizes: Sizes) -> Iterator[Row]:
@@ -207,4 +149,5 @@ ROWS: dict[str, Callable[[Bench, Sizes], Iterator[Row]]] = {
     "turns": turns,
     "long": long_context,
     "joining": joining,
+    "lookup": lookup,
 }

@@ -226,6 +226,13 @@ class SandboxRefused(AssistantError):
     )
 
 
+class SandboxWeaker(AssistantError):
+    template = (
+        "Isolation here has become weaker: it is of level {level} now, and was of level {before}. "
+        "Nothing was run, and the variables are lost. What is run next runs at level {level}."
+    )
+
+
 class CodeNotPublic(AssistantError):
     template = (
         "Code of people elsewhere is not run here: isolation on this machine is of level {level}, "

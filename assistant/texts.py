@@ -662,6 +662,10 @@ CHINESE_ERRORS: dict[str, str] = {
     "BadDocument": "{name} 第 {line} 行，{where}：发现 {found}，应为 {expected}。",
     "SandboxFailed": "无法建立 {level} 级沙箱：{reason}。",
     "SandboxRefused": "这里不运行代码，因为没有足够可靠的隔离（{tried}）。修复办法：{command}",
+    "SandboxWeaker": (
+        "这里的隔离变弱了：原来是 {before} 级，现在是 {level} 级。没有运行任何代码，变量已丢失。"
+        "之后的代码将在 {level} 级下运行。"
+    ),
     "CodeNotPublic": (
         "这里不运行来自别处的代码：这台机器的隔离是 {level} 级，而那需要 1、1c、2 或 2s 级。"
         "分享时可用 `--allow unsafe-interpreter` 允许。"

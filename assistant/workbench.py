@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.errors import AssistantError, InternalError
+from assistant.errors import AssistantError, InternalError, SandboxRefused
 from assistant.sandbox import tree
 from assistant.sandbox.client import look
 from assistant.sandbox.environment import SetUp, kernel_python
 from assistant.sandbox.level import Level
+from assistant.sandbox.probe import mending_command
 from assistant.sandbox.scratch import Scratch
 from assistant.sandbox.session import Session
 from assistant.sandbox.sessions import Sessions, folder_name
@@ -162,7 +163,14 @@ class Workbench:
             return self._sessions
 
     def _open(self, folder: Path, listener: Callable[[SetUp], None]) -> Sessions:
-        return Sessions(folder, self._settings, environment_home=self._home(), listener=listener)
+        home = self._home()
+        return Sessions(
+            folder,
+            self._settings,
+            environment_home=home,
+            listener=listener,
+            announce=self._note_change,
+        )
 
     def _look_here(self) -> tuple[Level, str]:
         return look(kernel_python(self._home()), self._settings)
@@ -189,6 +197,18 @@ class Workbench:
             if isinstance(self._state, Unprepared):
                 self._state = Unprepared(level, why)
                 self._changed.notify_all()
+
+    def _note_change(self, level: Level, why: str) -> None:
+        """A supervisor has looked at the levels, perhaps after another one has died."""
+        with self._changed:
+            match self._state:
+                case Unprepared():
+                    self._state = Unprepared(level, why)
+                case Usable() if level is Level.NONE:
+                    self._state = Unusable(SandboxRefused(tried=why, command=mending_command()))
+                case Usable(packages=packages):
+                    self._state = Usable(level, why, packages)
+            self._changed.notify_all()
 
     def _note(self, set_up: SetUp) -> None:
         with self._changed:

@@ -18,8 +18,10 @@ from assistant.sandbox.level import Level
 from assistant.sandbox.settings import SandboxSettings
 
 ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "SANDBOX_MIN_LEVEL")
+DOCTOR = "python -m assistant doctor"  # says more, when a supervisor could not
 START = Path(__file__).with_name("start.py")
-GONE: dict[str, Any] = {"answer": {"ended": "crashed", "reason": "the supervisor has ended"}}
+ENDED = "the process that watches over all sessions has ended"
+GONE: dict[str, Any] = {"answer": {"ended": "crashed", "reason": ENDED}}
 
 
 def look(python: Path, settings: SandboxSettings) -> tuple[Level, str]:
@@ -40,7 +42,10 @@ class Client:
         settings: SandboxSettings,
         gone: Callable[[Mapping[str, Any]], None],
     ) -> None:
-        """Blocks until the level is chosen; `gone` is told of sessions that end by themselves."""
+        """Blocks until the level is chosen.
+
+        `gone` is told of a session that ends by itself, and without a "session" of all of them.
+        """
         self._gone = gone
         self._ids = itertools.count()
         self._waiting: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
@@ -48,8 +53,8 @@ class Client:
         self._is_closed = False
         self._process, self._channel = _start()
         first = _hello(self._channel, environment.python, settings, home)
-        self.level, self.why = str(first.get("level")), str(first.get("why"))
-        self.command = str(first.get("command", ""))  # that mends it, when there is no level
+        self.level, self.why = Level(first["level"]), str(first["why"])
+        self.command = str(first.get("command", DOCTOR))  # that mends it, when there is no level
         self._reader = threading.Thread(target=self._read, name="sandbox", daemon=True)
         self._reader.start()
 
@@ -113,6 +118,9 @@ class Client:
 
     def _end(self) -> None:
         with self._lock:
+            if self._is_closed:
+                return
+            self._gone({"reason": ENDED})  # all of them, before any can begin anew
             self._is_closed = True
             for inbox in self._waiting.values():
                 inbox.put(GONE)

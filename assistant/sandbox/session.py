@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, get_args
 
 from assistant.coderunner import CodeEnded, CodeResult, OutputListener
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, SandboxWeaker
 from assistant.outputs import ErrorOutput, Output, TextOutput
 from assistant.sandbox.client import Client
 from assistant.sandbox.files import FileEntry, WorkFolder
+from assistant.sandbox.level import Level
 from assistant.sandbox.notebook import Cell, export_notebook
 from assistant.sandbox.settings import SandboxSettings
 from assistant.sandbox.wire import apply
@@ -67,7 +68,11 @@ class Host(Protocol):
 class Session:
     """One conversation's Python. Safe to use from any thread; runs wait for each other."""
 
-    def __init__(self, key: str, folder: WorkFolder, host: Host) -> None:
+    def __init__(
+        self, key: str, folder: WorkFolder, host: Host, level: Level | None = None
+    ) -> None:
+        """`level` is what could be known of the isolation when it was allowed to run."""
+        self.level = level
         self._key = key
         self._folder = folder
         self._host = host
@@ -95,6 +100,7 @@ class Session:
                 return CodeResult((), "cancelled", time.monotonic() - began, "", ())
             try:
                 client = self._host.client()
+                self._check(client.level)
             except AssistantError as error:
                 return _refused(type(error).__name__, str(error), began)
             if len(code) > MAX_CODE:
@@ -159,8 +165,15 @@ class Session:
 
     def gone(self, reason: str, lost: Sequence[str]) -> None:
         """Its kernel has ended by itself."""
-        self._status = SessionStatus(SessionState.DEAD, reason, tuple(lost))
+        if self._status.state is not SessionState.NEW:
+            self._status = SessionStatus(SessionState.DEAD, reason, tuple(lost))
         self._is_gone.set()
+
+    def _check(self, level: Level) -> None:
+        """Once refuses to run at a weaker level than whoever allowed it could know of."""
+        before, self.level = self.level, level
+        if before is not None and level.rank > before.rank:
+            raise SandboxWeaker(level=level, before=before)
 
     def _run(
         self, client: Client, code: str, cancelled: threading.Event, listener: OutputListener

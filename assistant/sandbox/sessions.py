@@ -39,7 +39,9 @@ class Sessions:
         *,
         environment_home: Path,
         listener: Callable[[SetUp], None] = lambda _: None,
+        announce: Callable[[Level, str], None] = lambda *_: None,
     ) -> None:
+        """`announce` is told of every level that a supervisor finds, before anything runs at it."""
         self.settings = settings or SandboxSettings()
         self._home = home
         self._environment_home = environment_home
@@ -48,6 +50,8 @@ class Sessions:
         self._environment: KernelEnvironment | None = None
         self._set_up: SetUp | None = None
         self._listener = listener
+        self._announce = announce
+        self._level: Level | None = None  # the last that was announced
         self._starting = threading.Lock()
         self._lock = threading.Lock()
 
@@ -56,7 +60,7 @@ class Sessions:
         with self._lock:
             if key not in self._sessions:
                 folder = WorkFolder(self._home / key, self.settings.limits)
-                self._sessions[key] = Session(key, folder, self)
+                self._sessions[key] = Session(key, folder, self, self._level)
             return self._sessions[key]
 
     def start(self) -> SandboxReport:
@@ -74,7 +78,7 @@ class Sessions:
         packages = environment.packages() if environment else {}
         if client is None:
             return SandboxReport(None, "", packages, self._set_up)
-        return SandboxReport(Level(client.level), client.why, packages)
+        return SandboxReport(client.level, client.why, packages)
 
     def client(self) -> Client:
         """The supervisor, started if need be. Raises EnvironmentFailed and SandboxRefused."""
@@ -87,8 +91,9 @@ class Sessions:
                 self._home.chmod(0o711)  # a session's uid has to pass
                 self._environment = kernel_environment(self._environment_home, self._note)
                 self._client = Client(self._home, self._environment, self.settings, self._gone)
+                self._tell(self._client)
             client = self._client
-        if Level(client.level) is Level.NONE:
+        if client.level is Level.NONE:
             raise SandboxRefused(tried=client.why, command=client.command)
         return client
 
@@ -107,16 +112,25 @@ class Sessions:
             if self._client:
                 self._client.close()
 
+    def _tell(self, client: Client) -> None:
+        """In this order: a session that is made now is of the new level for whoever looks first."""
+        self._announce(client.level, client.why)
+        with self._lock:
+            if self._level is None:
+                for session in self._sessions.values():
+                    session.level = client.level
+            self._level = client.level
+
     def _note(self, set_up: SetUp) -> None:
         self._set_up = set_up
         self._listener(set_up)
 
     def _gone(self, gone: Mapping[str, Any]) -> None:
+        key, names = gone.get("session"), gone.get("names")
+        lost = [str(name) for name in names] if isinstance(names, list) else []
         with self._lock:
-            session = self._sessions.get(str(gone.get("session")))
-        if session:
-            names = gone.get("names")
-            lost = [str(name) for name in names] if isinstance(names, list) else []
+            of_all = [each for name, each in self._sessions.items() if key in (None, name)]
+        for session in of_all:
             session.gone(str(gone.get("reason")), lost)
 
 

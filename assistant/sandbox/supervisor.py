@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import SandboxRefused
+from assistant.errors import SandboxFailed, SandboxRefused
 from assistant.outputs import Output
 from assistant.sandbox.channel import Channel
 from assistant.sandbox.jailed import Jailed
@@ -35,6 +35,7 @@ from assistant.sandbox.worker import Worker
 log = logging.getLogger(__name__)
 _TICK = 0.5
 _LOOKING = 10
+_RETRY = 30  # seconds until a kernel is tried again for the pool, after one that did not live
 
 
 class Supervisor:
@@ -180,6 +181,7 @@ class Supervisor:
         with self._lock:
             if worker in self._pool:
                 self._pool.remove(worker)
+                self._refill_at = time.monotonic() + _RETRY
             if self._sessions.get(worker.session) is worker:
                 del self._sessions[worker.session]
         if worker.session:
@@ -248,6 +250,9 @@ def main(descriptor: int) -> None:
         level, why = choose_level(settings, python)
     except SandboxRefused as error:
         channel.send({"level": Level.NONE, "why": error.fields["tried"], **error.fields})
+        return
+    except SandboxFailed as error:  # what is demanded is no level
+        channel.send({"level": Level.NONE, "why": error.fields["reason"]})
         return
     if level is Level.UNSAFE:
         log.warning("Nothing confines the code of the interpreter, and it was asked to run it")

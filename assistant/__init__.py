@@ -2,8 +2,8 @@
 
 Inside, a file imports only from those before it:
 errors, literals, calls, toolspec, ansi, outputs, toolsource, pictures, coderunner, marked,
-foreign_schema, approval, toolchoice, settings, messages, events, texts, access, markdown,
-statistics, parse, callform, formats, grammar_reading, grammar_numbers, grammar_values,
+foreign_schema, approval, toolchoice, settings, messages, events, texts, faults, access,
+markdown, statistics, parse, callform, formats, grammar_reading, grammar_numbers, grammar_values,
 grammar_schema, grammar_vocabulary, grammar_scan, grammar_call, grammar_opening, grammar, window,
 round, codestep, execute, turn, items, jobs, cells, conversation, conversations, loading, manual,
 toolcost, fields, toolprocess, toolresults, toolworker, toolcatalog, toolfolder, toolbox,
@@ -35,6 +35,7 @@ from assistant.errors import (
 )
 from assistant.events import Progress
 from assistant.exposure import Exposure
+from assistant.faults import fault_line, note_line
 from assistant.fields import Field, FieldKind, form_fields, read_fields
 from assistant.items import (
     CallItem,
@@ -62,7 +63,6 @@ from assistant.narration import (
     call_line,
     cut_reason,
     dropped,
-    fault_line,
     figures,
     level_words,
     prefill,
@@ -76,6 +76,7 @@ from assistant.outputs import (
     FileOutput,
     ImageOutput,
     JsonOutput,
+    NoteOutput,
     Output,
     TableOutput,
     TextOutput,
@@ -154,6 +155,7 @@ __all__ = [
     "Mode",
     "ModelLoader",
     "ModelState",
+    "NoteOutput",
     "Output",
     "Permission",
     "Preparing",
@@ -206,6 +208,7 @@ __all__ = [
     "literal",
     "middleware",
     "name_label",
+    "note_line",
     "parse_definitions",
     "prefill",
     "preview",

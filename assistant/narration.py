@@ -6,9 +6,8 @@ from assistant.calls import Call, CallError, CodeCall, ToolCall
 from assistant.events import Progress
 from assistant.loading import Compiling, Fetching, Loading, ModelState
 from assistant.messages import Ended
-from assistant.outputs import ErrorOutput, shortened
 from assistant.sandbox.level import Level
-from assistant.texts import CHINESE_FAULTS, Language, duration, say, size, text
+from assistant.texts import Language, duration, say, size, text
 from assistant.toolsource import Trouble
 from engine import FinishReason
 
@@ -75,7 +74,8 @@ def call_line(call: Call, language: Language) -> str:
     match call:
         case ToolCall(name, arguments):
             listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-            return f"{name}({shortened(listed, LINE)})".replace("\n", " ")
+            whole = f"{name}({listed if len(listed) <= LINE else listed[:LINE] + '…'})"
+            return whole.replace("\n", " ")
         case CodeCall():
             return "Python"
         case CallError(name=name):
@@ -85,13 +85,6 @@ def call_line(call: Call, language: Language) -> str:
 def trouble_line(trouble: Trouble, language: Language) -> str:
     """Why a source gives no tools."""
     return trouble.reason if trouble.error is None else say(trouble.error, language)
-
-
-def fault_line(error: ErrorOutput, language: Language) -> str:
-    """An error in one line; those of our own have a name in the person's language."""
-    what = CHINESE_FAULTS.get(error.name) if language is Language.CHINESE else None
-    name = f"{what}（{error.name}）" if what else error.name
-    return f"{name}: {error.message}"
 
 
 def level_words(level: str, language: Language) -> str:

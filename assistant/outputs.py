@@ -20,6 +20,13 @@ class TextOutput:
 
 
 @dataclass(frozen=True)
+class NoteOutput:
+    """What we have to say beside what code gave, in English; `faults` has the Chinese."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class JsonOutput:
     """A value of JSON's kinds, shown as a tree."""
 
@@ -70,7 +77,14 @@ class ErrorOutput:
 
 
 Output = (
-    TextOutput | JsonOutput | TableOutput | ImageOutput | ChartOutput | FileOutput | ErrorOutput
+    TextOutput
+    | NoteOutput
+    | JsonOutput
+    | TableOutput
+    | ImageOutput
+    | ChartOutput
+    | FileOutput
+    | ErrorOutput
 )
 
 
@@ -98,6 +112,8 @@ def _as_text(output: Output) -> str:
     match output:
         case TextOutput(text):
             return without_colours(text).strip("\n")
+        case NoteOutput(text):
+            return f"[{text}]"
         case JsonOutput(value):
             return json.dumps(value, ensure_ascii=False)
         case TableOutput():

@@ -21,6 +21,7 @@ from assistant.events import (
     RoundStarted,
     TextDelta,
 )
+from assistant.faults import in_words
 from assistant.jobs import Job
 from assistant.loading import Failed, Ready
 from assistant.messages import Ended
@@ -87,7 +88,8 @@ class Terminal:
             case CallStarted(step):
                 self._print(f"→ {call_line(step.call, self._language)}")
             case CallFinished(step):
-                self._print(f"← {observation(step.outputs, RESULT)}")
+                told = [in_words(output, self._language) for output in step.outputs]
+                self._print(f"← {observation(told, RESULT)}")
             case ApprovalAsked(question=question):
                 self._decide(job, question)
 

@@ -570,30 +570,6 @@ TEXTS: dict[str, dict[Language, str]] = {
     "keys_full": _pair("密钥太多，请先吊销一些。", "Too many keys. Revoke some first."),
 }
 
-# What a failed call or run says of itself begins with one of these names and goes on in English.
-CHINESE_FAULTS: dict[str, str] = {
-    "BadArguments": "参数不对，没有运行",
-    "BadFile": "文件无法读取",
-    "BadPicture": "图片无法显示",
-    "BrokenFile": "工具的文件现在有误",
-    "Cancelled": "已被停止",
-    "CodeTooLong": "代码太长，没有运行",
-    "Error": "没有运行",
-    "Garbled": "返回的内容无法读取",
-    "KernelDied": "Python 进程已结束，变量已丢失",
-    "LimitExceeded": "超出限额，已停止",
-    "ManualTool": "没有给出结果",
-    "NoProcess": "无法启动进程",
-    "ProcessEnded": "工具的进程自己结束了",
-    "Removed": "工具的文件刚被改动或删除",
-    "ServerFault": "服务器出错",
-    "SessionsFull": "所有会话都在忙，请稍后再试",
-    "Stopped": "已按要求停止",
-    "TimeLimit": "运行超时，已停止",
-    "TooMuch": "返回的内容太多",
-    "UnknownTool": "没有这个工具",
-}
-
 CHINESE_ERRORS: dict[str, str] = {
     "BadModelFile": "{path}：{where}：发现 {found}，应为 {expected}。",
     "UnsupportedModel": "{path}：不支持 {what}“{found}”；支持：{supported}。",

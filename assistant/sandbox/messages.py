@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from assistant.outputs import ErrorOutput, Output, TableOutput, TextOutput, shortened
+from assistant.outputs import ErrorOutput, NoteOutput, Output, TableOutput, TextOutput, shortened
 from assistant.sandbox.charts import chart
 from assistant.sandbox.images import image
 from assistant.sandbox.plaintext import clean, line, overwritten
@@ -61,7 +61,8 @@ class Collector:
     _n_text: int = 0
     _n_rich: int = 0
     _n_messages: int = 0
-    _cut: bool = False
+    _is_cut: bool = False
+    _is_cut_said: bool = False
     _clear_next: bool = False
     _displays: dict[str, int] = field(default_factory=dict)
 
@@ -85,6 +86,9 @@ class Collector:
                 self._clear_next = True
             case "clear_output":
                 self._clear()
+        if self._is_cut and not self._is_cut_said:
+            self._is_cut_said = True
+            self._add(NoteOutput(f"Only the first {self.caps.text_kept} characters are kept."))
 
     def note(self, name: str, words: str) -> None:
         """How the run ended, when not by itself. An interrupt of ours is no error of the code."""
@@ -134,7 +138,7 @@ class Collector:
             self._n_rich += 1
             if self._n_rich <= self.caps.rich:
                 return rich
-            return TextOutput("[too many pictures and tables: this one is left out]\n")
+            return NoteOutput("Too many pictures and tables: this one is left out.")
         text = clean(self._counted(data.get("text/plain")))
         return TextOutput(text) if text else None
 
@@ -186,9 +190,7 @@ class Collector:
         self._n_text += len(text)
         if self._n_text > self.caps.text_seen:
             self.exceeded = self.exceeded or f"more than {self.caps.text_seen} characters"
-        if len(kept) < len(text) and not self._cut:
-            self._cut = True
-            kept += f"\n[only the first {self.caps.text_kept} characters are kept]\n"
+        self._is_cut = self._is_cut or len(kept) < len(text)
         return kept
 
     def _add(self, output: Output) -> None:

@@ -14,6 +14,7 @@ from assistant.outputs import (
     ChartOutput,
     ErrorOutput,
     ImageOutput,
+    NoteOutput,
     Output,
     TableOutput,
     TextOutput,
@@ -92,6 +93,8 @@ def _output(output: Output, number: int) -> Any:
             return new_output("execute_result", _plain(text), execution_count=number)
         case TextOutput(text, stream):
             return new_output("stream", name=stream, text=text)
+        case NoteOutput(text):
+            return new_output("stream", name="stderr", text=f"[{text}]\n")
         case ErrorOutput(name, message, traceback):
             lines = traceback.split("\n")
             return new_output("error", ename=name, evalue=message, traceback=lines)

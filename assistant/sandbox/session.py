@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Protocol, get_args
 
 from assistant.coderunner import CodeEnded, CodeResult, OutputListener
 from assistant.errors import AssistantError, SandboxWeaker
-from assistant.outputs import ErrorOutput, Output, TextOutput
+from assistant.outputs import ErrorOutput, NoteOutput, Output
 from assistant.sandbox.client import Client
 from assistant.sandbox.files import FileEntry, WorkFolder
 from assistant.sandbox.level import Level
@@ -260,4 +260,4 @@ def _notice(status: SessionStatus) -> list[Output]:
         return []
     why = _REASONS.get(status.reason, status.reason)
     lost = f" These variables are gone: {', '.join(status.lost)}." if status.lost else ""
-    return [TextOutput(f"[A new Python session; the last one ended: {why}.{lost}]\n", "stderr")]
+    return [NoteOutput(f"A new Python session; the last one ended: {why}.{lost}")]

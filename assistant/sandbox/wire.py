@@ -9,6 +9,7 @@ from assistant.outputs import (
     ChartOutput,
     ErrorOutput,
     ImageOutput,
+    NoteOutput,
     Output,
     TableOutput,
     TextOutput,
@@ -71,6 +72,8 @@ def pack(output: Output) -> dict[str, object]:
     match output:
         case TextOutput(text, stream):
             return {"kind": "text", "text": text, "stream": stream}
+        case NoteOutput(text):
+            return {"kind": "note", "text": text}
         case TableOutput(columns, rows, n_rows):
             return {"kind": "table", "columns": columns, "rows": rows, "n_rows": n_rows}
         case ImageOutput(data, width, height):
@@ -87,6 +90,8 @@ def unpack(value: Mapping[str, Any]) -> Output:
     match value["kind"]:
         case "text" if value["stream"] in STREAMS:
             return TextOutput(str(value["text"]), value["stream"])
+        case "note":
+            return NoteOutput(str(value["text"]))
         case "table":
             columns, rows = tuple(map(str, value["columns"])), tuple(map(tuple, value["rows"]))
             return TableOutput(columns, rows, int(value["n_rows"]))

@@ -16,6 +16,7 @@ from assistant import (
     ImageOutput,
     JsonOutput,
     Language,
+    NoteOutput,
     Output,
     TableOutput,
     TextOutput,
@@ -24,6 +25,7 @@ from assistant import (
     fault_line,
     level_words,
     literal,
+    note_line,
     text,
 )
 from pages.parts import coloured
@@ -87,6 +89,8 @@ def draw_output(output: Output, key: str, language: Language) -> None:
             if stream == "stderr":
                 st.caption(text(language, "stderr"))
             draw_text(words)
+        case NoteOutput():
+            st.info(literal(note_line(output, language)), icon=":material/info:")
         case JsonOutput(value) if isinstance(value, dict | list):
             st.json(value)
         case JsonOutput(value):

@@ -1,8 +1,8 @@
 """What goes wrong is said in the person's language, as far as the words are ours."""
 
 from assistant.errors import ServerToolsTooMany
-from assistant.narration import fault_line, trouble_line
-from assistant.outputs import ErrorOutput
+from assistant.calls import ToolCall
+from assistant.narration import call_line, trouble_line
 from assistant.texts import Language
 from assistant.toolsource import Trouble
 
@@ -15,9 +15,9 @@ def test_why_a_source_gives_no_tools_is_said_in_both_languages() -> None:
     assert trouble_line(Trouble("x", "why"), Language.CHINESE) == "why"
 
 
-def test_a_fault_of_ours_has_a_chinese_name_and_one_of_the_code_keeps_its_own() -> None:
-    ours = ErrorOutput("TimeLimit", "Stopped: it ran longer than 60 seconds.")
-    assert fault_line(ours, Language.ENGLISH) == f"TimeLimit: {ours.message}"
-    assert fault_line(ours, Language.CHINESE) == f"运行超时，已停止（TimeLimit）: {ours.message}"
-    error = ErrorOutput("KeyError", "'x'")
-    assert fault_line(error, Language.CHINESE) == "KeyError: 'x'"
+def test_a_call_of_many_words_is_one_short_line() -> None:
+    line = call_line(ToolCall("send", {"text": "long\n" * 100}, ""), Language.CHINESE)
+    assert line.startswith("send(text='long")
+    assert line.endswith("…)")
+    assert len(line) < 100
+    assert "\n" not in line

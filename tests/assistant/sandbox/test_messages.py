@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from assistant.outputs import ErrorOutput, ImageOutput, Output, TableOutput, TextOutput
+from assistant.outputs import (
+    ErrorOutput,
+    ImageOutput,
+    NoteOutput,
+    Output,
+    TableOutput,
+    TextOutput,
+)
 from assistant.sandbox.messages import (
     DELIMITER,
     PLOTLY,
@@ -192,7 +199,8 @@ def test_more_text_than_is_kept_is_cut_and_more_than_is_seen_ends_the_run() -> N
     collector = Collector(Caps(text_kept=10, text_seen=100))
     collector.take(stream("x" * 50))
     assert collector.outputs == [
-        TextOutput("x" * 10 + "\n[only the first 10 characters are kept]\n", "stdout")
+        TextOutput("x" * 10, "stdout"),
+        NoteOutput("Only the first 10 characters are kept."),
     ]
     before = collector.exceeded
     collector.take(stream("x" * 60))
@@ -212,6 +220,15 @@ def test_pictures_beyond_the_cap_are_left_out_and_said_to_be() -> None:
     assert isinstance(found[0], ImageOutput)
     assert not any(isinstance(each, ImageOutput) for each in found[1:])
     assert len(found) == 3
+
+
+def test_tables_beyond_the_cap_are_left_out_and_said_to_be() -> None:
+    table = message("display_data", data={TABLE: {"columns": ["a"], "rows": [[1]], "n_rows": 1}})
+    found = collected(table, table, caps=Caps(rich=1))
+    assert found[1:] == [NoteOutput("Too many pictures and tables: this one is left out.")]
+    received: list[Output] = []
+    apply(changes([], found), received)
+    assert received == found
 
 
 def test_our_interrupt_is_told_as_what_it_was() -> None:

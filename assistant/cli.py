@@ -25,7 +25,7 @@ from assistant.toolcommands import add_tools
 from assistant.toolfolder import FolderTools
 from assistant.tunnel.share import add_share
 from assistant.upload import upload
-from engine import EngineError, asked_threads
+from engine import KV_TYPES, EngineError, asked_kv_type, asked_threads
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -91,6 +91,7 @@ def add_chat(commands: Commands) -> argparse.ArgumentParser:
     add("--max-new-tokens", type=int, default=ChatSettings.max_new_tokens, metavar="N")
     add("--seed", type=int, metavar="N", help="same seed, same answer")
     add("--threads", type=int, default=0, metavar="N", help="default: measured once")
+    add("--kv-type", choices=KV_TYPES, help="of the context's memory; q8_0 takes about half of f16")
     tools_help = "let the model call tools; those that change or send something ask first"
     add("--tools", action="store_true", help=tools_help)
     return command
@@ -125,7 +126,10 @@ def chat(options: argparse.Namespace) -> int:
             seed=options.seed,
             tools_on=options.tools,
         )
-        loader = ModelLoader(threads=options.threads or asked_threads(os.environ))
+        loader = ModelLoader(
+            threads=options.threads or asked_threads(os.environ),
+            kv_type=options.kv_type or asked_kv_type(os.environ),
+        )
     except EngineError as error:
         return fail(say(error, language), language)
     folder = FolderTools() if options.tools else None

@@ -75,11 +75,12 @@ class ModelLoader:
         self,
         home: Callable[[], Path] = engine.model_home,
         threads: int = 0,
+        kv_type: str = EngineOptions.kv_type,
         load: Load = load_engine,
         fetch: Fetch = engine.fetch_starter,
     ) -> None:
         self.home = home
-        self._options = EngineOptions(threads=threads)
+        self._options = EngineOptions(threads=threads, kv_type=kv_type)
         self._load = load
         self._fetch = fetch
         self._changed = threading.Condition()

@@ -19,7 +19,7 @@ from assistant.sandbox.probe import UNSAFE_OPTION
 from assistant.toolbox import Toolbox
 from assistant.toolfolder import FolderTools
 from assistant.workbench import Workbench
-from engine import EngineError, asked_threads, model_home
+from engine import EngineError, asked_kv_type, asked_threads, model_home
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ def _wait_settled(assistant: Assistant) -> None:
 
 
 def _loader() -> ModelLoader:
-    """With the threads that the environment asks for; a wrong number there is no reason to die."""
+    """As the environment asks for; what is wrong there is no reason to die."""
     try:
-        return ModelLoader(threads=asked_threads(os.environ))
+        return ModelLoader(threads=asked_threads(os.environ), kv_type=asked_kv_type(os.environ))
     except EngineError as error:
         log.error("%s", error)
         return ModelLoader()

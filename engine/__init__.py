@@ -1,12 +1,14 @@
 """The engine's doorway: token ids in, token ids out. Nothing else here is for use from outside."""
 
 from engine.config import (
+    KV_TYPES,
     EngineOptions,
     LoadListener,
     LoadProgress,
     LoadStage,
     ModelConfig,
     SamplingParams,
+    asked_kv_type,
 )
 from engine.constraint import Constraint
 from engine.download import DownloadProgress
@@ -41,6 +43,7 @@ from engine.threads import asked_threads
 from engine.tokenizer import Tokenizer
 
 __all__ = [
+    "KV_TYPES",
     "BadLogits",
     "BadModelFile",
     "BadSetting",
@@ -71,6 +74,7 @@ __all__ = [
     "Token",
     "Tokenizer",
     "UnsupportedModel",
+    "asked_kv_type",
     "asked_threads",
     "fetch_starter",
     "model_home",

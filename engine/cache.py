@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.config import ModelConfig
-from engine.kernels.attention import PAGE
+from engine.kernels.attention import PAGE, cached_bytes
+from engine.quants import QuantType
 
 Bytes = npt.NDArray[np.uint8]
 
 
-def page_bytes(config: ModelConfig, kv_bytes: int) -> int:
+def page_bytes(config: ModelConfig, kv_type: QuantType) -> int:
     """Size of one page: keys and values of PAGE positions in every layer."""
-    return config.layers * config.kv_heads * 2 * PAGE * config.head_dim * kv_bytes
+    return config.layers * config.kv_heads * 2 * cached_bytes(kv_type, config.head_dim)
 
 
 def pages_for(tokens: int) -> int:

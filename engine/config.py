@@ -1,7 +1,7 @@
 """The engine's settings: frozen, checked when made."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -97,6 +97,10 @@ class LoadProgress:
 LoadListener = Callable[[LoadProgress], None]
 
 
+KV_TYPES = ("f16", "q8_0", "f32")  # of cached keys and values
+_KV_RULE = "one of " + ", ".join(KV_TYPES)
+
+
 @dataclass(frozen=True)
 class EngineOptions:
     """How an engine runs. `threads=0` takes what is measured to be best."""
@@ -108,7 +112,7 @@ class EngineOptions:
     kernel_cache: Path | None = None  # None: compiled kernels are not kept
     kernels: str = "auto"  # or one name of kernels.dot.VARIANTS
     speculation: bool = True  # guess what repeats; changes no answer
-    kv_type: str = "f16"  # or f32: the cached keys and values
+    kv_type: str = "f16"  # of KV_TYPES
 
     def __post_init__(self) -> None:
         _check("threads", self.threads, 0 <= self.threads <= 1024, "between 0 and 1024")
@@ -116,10 +120,17 @@ class EngineOptions:
         _check("max_sequences", self.max_sequences, 1 <= self.max_sequences <= 64, "1 to 64")
         chunk_rule = 1 <= self.prefill_chunk <= 4096
         _check("prefill_chunk", self.prefill_chunk, chunk_rule, "1 to 4096")
-        _check("kv_type", self.kv_type, self.kv_type in ("f16", "f32"), "f16 or f32")
+        _check("kv_type", self.kv_type, self.kv_type in KV_TYPES, _KV_RULE)
 
 
 DEFAULT_CONTEXT = 8192
+
+
+def asked_kv_type(environment: Mapping[str, str]) -> str:
+    """What ASSISTANT_KV_TYPE says; the default if it is not set."""
+    value = environment.get("ASSISTANT_KV_TYPE", "").strip() or EngineOptions.kv_type
+    _check("ASSISTANT_KV_TYPE", value, value in KV_TYPES, _KV_RULE)
+    return value
 
 
 def _check(name: str, value: object, holds: bool, rule: str) -> None:

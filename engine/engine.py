@@ -28,6 +28,7 @@ from engine.memory import available_memory, format_bytes
 from engine.model import Limits, Model, Segment, working_bytes
 from engine.modelfile import ModelFile
 from engine.open import open_model_file
+from engine.quants import QuantType
 from engine.request import Generation, Request
 from engine.sampling import make_sampler
 from engine.scheduler import Scheduler, Share
@@ -94,8 +95,8 @@ class Engine:
         compile_kernels(isa, options.kernel_cache, listener)
         weights = pack_weights(file, threads, listener)
         model = Model(file, weights, limits, isa, threads)
-        root = tuned_prefix(file, limits.kv_bytes)
-        cache = KVCache(page_bytes(file.config, limits.kv_bytes), pages, root)
+        root = tuned_prefix(file, limits.kv_type)
+        cache = KVCache(page_bytes(file.config, limits.kv_type), pages, root)
         seconds = time.monotonic() - started
         log.info("%s ready in %.1f s: %s kernels, %d threads", path, seconds, isa.name, threads)
         return cls(file, tokenizer, model, cache, isa.name, options.speculation)
@@ -257,17 +258,14 @@ def _limits(file: ModelFile, options: EngineOptions) -> Limits:
         raise BadSetting(name="context_length", value=context, rule=rule)
     tokens = options.prefill_chunk + max(options.max_sequences, TILE)  # answers, with guesses
     virtual = virtual_tokens(file)
-    sequences, kv_bytes = options.max_sequences, _KV_BYTES[options.kv_type]
-    return Limits(tokens, sequences, context + virtual, kv_bytes, virtual)
-
-
-_KV_BYTES = {"f16": 2, "f32": 4}
+    kv_type = QuantType[options.kv_type.upper()]
+    return Limits(tokens, options.max_sequences, context + virtual, kv_type, virtual)
 
 
 def _check_memory(file: ModelFile, limits: Limits, options: EngineOptions, threads: int) -> int:
     """Refuse a model that does not fit; else how many pages of cache it may have."""
     have = available_memory()
-    page = page_bytes(file.config, limits.kv_bytes)
+    page = page_bytes(file.config, limits.kv_type)
     fixed = packed_bytes(file) + working_bytes(file.config, limits, threads) + _RUNTIME_BYTES
     context = pages_for(limits.context)
     need = fixed + context * page

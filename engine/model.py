@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
-from engine.kernels import attention, forward, team
+from engine.kernels import attention, forward, team, tiled
 from engine.kernels.dot import AMX, TILE
 from engine.kernels.formats import BLOCK
 from engine.kernels.linear import BLOCK_BYTES, ROWS, Vectors
-from engine.kernels.tiled import ROOM_WEIGHTS, sums_bytes
 from engine.kernels.tiles import TOKENS, configuration
 from engine.kernels.vector import Isa
 from engine.modelfile import ModelFile, RawTensor
-from engine.quants import row_bytes, unpack
+from engine.quants import QuantType, row_bytes, unpack
+from engine.units import Units, sums_bytes, thread_rows
 from engine.weights import Weights, allocate
 
 Floats = npt.NDArray[np.float32]
@@ -39,12 +39,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest step: tokens, sequences, places of a sequence; bytes of a cached value."""
+    """The largest step: tokens, sequences, places of a sequence; type of cached values."""
 
     tokens: int
     sequences: int
     context: int
-    kv_bytes: int
+    kv_type: QuantType
     virtual: int = 0  # the first of `context`: see engine.tuning
 
     @property
@@ -64,7 +64,8 @@ class Model:
         self._weights = weights
         self._by_tiles = isa.name == AMX and _all_packed(weights)
         self._memory = _Memory(file.config, limits, threads)
-        self._batch = _batch(file.config, limits)
+        self._units = Units(file.config, limits.tokens, limits.context, threads)
+        self._batch = _batch(limits, self._units)
         factors = file.tensors.get("rope_freqs.weight")
         model = _kernel_model(file.config, weights, limits, factors)
         phases = file.config.layers * forward.PHASES + forward.HEAD_PHASES
@@ -104,7 +105,8 @@ class Model:
         return unpack(tensor.type, raw.reshape(-1)).reshape(len(tokens), self.config.hidden)
 
     def _fill(self, segments: Sequence[Segment]) -> None:
-        batch, token, units, outputs, few = self._batch, 0, 0, 0, 0
+        batch, token, outputs, few = self._batch, 0, 0, 0
+        self._units.clear()
         for index, segment in enumerate(segments):
             first, count = segment.prefix.places, len(segment.tokens)
             pages = segment.prefix.pages
@@ -112,16 +114,15 @@ class Model:
             batch.pages[index, : len(pages)] = [page.address for page in pages]
             batch.segments[token : token + count] = index
             batch.positions[token : token + count] = np.arange(first, first + count)
-            rows = _units(self.config, index, token, count, first)
-            batch.units[units : units + len(rows)] = rows
-            token, units = token + count, units + len(rows)
+            self._units.add(index, token, count, first)
+            token += count
             if not (segment.many and self._by_tiles):
                 assert few == token - count, "segments to be read by tiles come last"
                 few = token
             wanted = segment.wants_logits
             batch.outputs[outputs : outputs + wanted] = np.arange(token - wanted, token)
             outputs += wanted
-        batch.counts[:] = (token, units, outputs, few)
+        batch.counts[:] = (token, self._units.count, outputs, few)
 
 
 def _all_packed(weights: Weights) -> bool:
@@ -132,35 +133,13 @@ def _all_packed(weights: Weights) -> bool:
 
 def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     """Memory that a model takes besides its weights and its cached pages."""
-    tokens, context = _padded(limits.tokens), pages_for(limits.context)
+    tokens = _padded(limits.tokens)
     row = sum(_row_widths(config))
-    scratch = threads * (_room_bytes(config, tokens) + attention.score_bytes(context))
+    scratch = threads * (_room_bytes(config, tokens) + _attention_bytes(config, limits))
+    scratch += sums_bytes(config, limits.context, threads)
     logits = limits.outputs * _padded(config.vocab_size, 16)
     rotary = limits.context * config.rotary_dim
     return 4 * (2 * tokens * row + logits + rotary) + scratch
-
-
-def _units(
-    config: ModelConfig, segment: int, token: int, count: int, first: int
-) -> list[list[int]]:
-    """A segment's attention as rows for kernels.attention: by tokens if there are enough."""
-    if count >= TILE:
-        return [
-            [segment, head, token + at, min(TILE, count - at), 1, first + at]
-            for at in range(0, count, TILE)
-            for head in range(config.heads)
-        ]
-    group = config.heads // config.kv_heads
-    starts = [
-        (kv_head * group + at, min(TILE, group - at))
-        for kv_head in range(config.kv_heads)
-        for at in range(0, group, TILE)
-    ]
-    return [
-        [segment, head, token + at, rows, 0, first + at]
-        for at in range(count)
-        for head, rows in starts
-    ]
 
 
 def _padded(count: int, multiple: int = TILE) -> int:
@@ -182,7 +161,12 @@ def _columns(config: ModelConfig) -> int:
 def _room_bytes(config: ModelConfig, tokens: int) -> int:
     """A thread's scratch of kernels.tiled.product."""
     columns = _columns(config)
-    return columns * 16 + 2 * (columns // 16 * 64) + ROOM_WEIGHTS + sums_bytes(tokens)
+    return columns * 16 + 2 * (columns // 16 * 64) + tiled.ROOM_WEIGHTS + tiled.sums_bytes(tokens)
+
+
+def _attention_bytes(config: ModelConfig, limits: Limits) -> int:
+    """A thread's scratch of kernels.attention.attend."""
+    return attention.room_bytes(config.head_dim, thread_rows(config), limits.context)
 
 
 class _Memory:
@@ -242,22 +226,21 @@ class _Memory:
         panel = [self._room(size) for size in (16 * columns, scales, scales)]
         tiles = configuration()
         self._kept.append(tiles)
-        group = [self._room(size) for size in (ROOM_WEIGHTS, sums_bytes(limits.tokens))]
-        scores = self._room(attention.score_bytes(pages_for(limits.context)))
-        return [*panel, tiles.ctypes.data, *group, scores]
+        group = [self._room(size) for size in (tiled.ROOM_WEIGHTS, tiled.sums_bytes(limits.tokens))]
+        attending = self._room(_attention_bytes(config, limits))
+        return [*panel, tiles.ctypes.data, *group, attending]
 
 
-def _batch(config: ModelConfig, limits: Limits) -> forward.Batch:
+def _batch(limits: Limits, units: Units) -> forward.Batch:
     def table(*shape: int) -> npt.NDArray[np.int64]:
         return np.zeros(shape, np.int64)
 
-    units = limits.tokens * config.heads  # every token alone, every head a unit
     return forward.Batch(
         counts=table(4),
         segments=table(limits.tokens),
         positions=table(limits.tokens),
         pages=table(limits.sequences, pages_for(limits.context)),
-        units=table(units, attention.UNIT_FIELDS),
+        units=units.table,
         outputs=table(limits.outputs),
     )
 
@@ -267,9 +250,9 @@ def _kernel_model(
 ) -> forward.Model:
     cos, sin = rotary_tables(config, limits, factors)
     halves = config.rope is Rope.HALVES
-    heads = attention.Heads(
-        config.heads, config.kv_heads, config.head_dim, limits.kv_bytes, cos, sin, halves
-    )
+    kind, dim = int(limits.kv_type), config.head_dim
+    sizes = (attention.WIDTHS[kind], attention.cached_bytes(kind, dim))
+    heads = attention.Heads(config.heads, config.kv_heads, dim, kind, *sizes, cos, sin, halves)
     eps = float(config.norm_eps)
     return forward.Model(
         weights.matrices, weights.norms, weights.head, weights.head_norm, heads, eps

@@ -112,9 +112,11 @@ def write_qwen2(
     layers: int = 2,
     seed: int = 0,
     tokenizer: TokenizerMetadata | None = None,
+    context: int = CONTEXT,
 ) -> WrittenModel:
     """Separate q, k, v with biases."""
-    config = Qwen2Config(**_SHAPE, num_hidden_layers=layers, tie_word_embeddings=tied)
+    shape = _SHAPE | {"max_position_embeddings": context}
+    config = Qwen2Config(**shape, num_hidden_layers=layers, tie_word_embeddings=tied)
     model = Qwen2ForCausalLM(config)
     tokenizer = tokenizer or chatml_bpe("qwen2", VOCAB)
     return _write(path, "qwen2", model, _fill(model, quant, seed), quant, tokenizer)

@@ -140,7 +140,7 @@ class Shape:
     heads: int
     kv_heads: int
     head_dim: int
-    kv_bytes: int
+    kind: QuantType
     layers: int = 2
 
     @property
@@ -149,9 +149,9 @@ class Shape:
         return self.head_dim * (self.heads + 2 * self.kv_heads)
 
     def for_kernels(self, cos: Floats, sin: Floats, halves: bool = True) -> attention.Heads:
-        return attention.Heads(
-            self.heads, self.kv_heads, self.head_dim, self.kv_bytes, cos, sin, halves
-        )
+        kind, dim = int(self.kind), self.head_dim
+        sizes = (attention.WIDTHS[kind], attention.cached_bytes(kind, dim))
+        return attention.Heads(self.heads, self.kv_heads, dim, kind, *sizes, cos, sin, halves)
 
 
 class Pages:
@@ -159,43 +159,46 @@ class Pages:
 
     def __init__(self, shape: Shape, count: int) -> None:
         self._shape = shape
-        values = shape.layers * shape.kv_heads * 2 * attention.PAGE * shape.head_dim
-        self._pages = [aligned(values * shape.kv_bytes) for _ in range(count)]
+        block = attention.cached_bytes(int(shape.kind), shape.head_dim)
+        self._pages = [aligned(shape.layers * shape.kv_heads * 2 * block) for _ in range(count)]
         self.table = np.array([[page.ctypes.data for page in self._pages]], np.int64)
 
-    def block(self, position: int, layer: int, kv_head: int, values: int) -> npt.NDArray[Any]:
+    def block(self, position: int, layer: int, kv_head: int, values: int) -> Bytes:
         shape = self._shape
         page = self._pages[position // attention.PAGE]
-        page = page.view(np.float16 if shape.kv_bytes == 2 else np.float32)
         return page.reshape(shape.layers, shape.kv_heads, 2, -1)[layer, kv_head, values]
 
     def keys(self, length: int, layer: int, kv_head: int) -> Floats:
         blocks = [self.block(at, layer, kv_head, 0) for at in range(0, length, attention.PAGE)]
-        return np.concatenate([naive.cached_keys(b, self._shape.head_dim) for b in blocks])[:length]
+        return np.concatenate(
+            [naive.cached_keys(b, self._shape.kind, self._shape.head_dim) for b in blocks]
+        )[:length]
 
     def values(self, length: int, layer: int, kv_head: int) -> Floats:
         blocks = [self.block(at, layer, kv_head, 1) for at in range(0, length, attention.PAGE)]
-        rows = [naive.cached_values(b, self._shape.head_dim) for b in blocks]
+        shape = self._shape
+        rows = [naive.cached_values(b, shape.kind, shape.head_dim) for b in blocks]
         return np.concatenate(rows)[:length]
 
 
 def units_by_tokens(shape: Shape, tokens: int, first: int) -> list[list[int]]:
     """Tokens of one head, up to 8 a unit; `first` is the position of token 0."""
     return [
-        [0, head, at, min(TILE, tokens - at), 1, first + at]
+        [0, head, at, count, 1, first + at, 0, attention.slices_for(first + at + count), 0, 0, 0]
         for head in range(shape.heads)
         for at in range(0, tokens, TILE)
+        for count in [min(TILE, tokens - at)]
     ]
 
 
 def units_by_heads(shape: Shape, tokens: int, first: int) -> list[list[int]]:
-    """Heads of one token that share a KV head, up to 8 a unit."""
+    """Heads of one token that share a KV head; `first` is the position of token 0."""
     group = shape.heads // shape.kv_heads
     return [
-        [0, kv_head * group + at, token, min(TILE, group - at), 0, first + token]
+        [0, head, token, group, 0, first + token, 0, end, 0, 0, 0]
         for token in range(tokens)
-        for kv_head in range(shape.kv_heads)
-        for at in range(0, group, TILE)
+        for end in [attention.slices_for(first + token + 1)]
+        for head in range(0, shape.heads, group)
     ]
 
 

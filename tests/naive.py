@@ -8,6 +8,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from engine.quants import QuantType
+
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -112,13 +114,46 @@ def attention(query: Floats, keys: Floats, values: Floats) -> Doubles:
     return weights / weights.sum() @ values.astype(np.float64)
 
 
-def cached_keys(block: npt.NDArray[np.generic], head_dim: int) -> Floats:
+def cached(values: Floats, kind: QuantType) -> Floats:
+    """What the cache makes of a head's values: a rounding of each, or steps of 32's largest."""
+    if kind is not QuantType.Q8_0:
+        return values.astype(np.float16 if kind is QuantType.F16 else np.float32).astype(np.float32)
+    out = np.zeros(len(values), np.float32)
+    for first in range(0, len(values), BLOCK):
+        part = values[first : first + BLOCK]
+        largest = np.abs(part).max()
+        if largest > 0:
+            steps = np.rint(part * (np.float32(127) / largest))
+            out[first : first + BLOCK] = steps * np.float32(np.float16(largest / np.float32(127)))
+    return out
+
+
+def cached_keys(block: Bytes, kind: QuantType, head_dim: int) -> Floats:
     """Keys of a page's block, [64 positions][head_dim], from [4][head_dim][16 positions]."""
-    panels = block.reshape(4, head_dim, 16).astype(np.float32)
-    return np.array([panels[t // 16, :, t % 16] for t in range(64)])
+    numbers, scales = _cached_parts(block, kind, head_dim)
+    panels, steps = numbers.reshape(4, head_dim, 16), scales.reshape(4, -1, 16)
+    keys = np.zeros((64, head_dim), np.float32)
+    for t in range(64):
+        for d in range(head_dim):
+            keys[t, d] = panels[t // 16, d, t % 16] * steps[t // 16, d // BLOCK, t % 16]
+    return keys
 
 
-def cached_values(block: npt.NDArray[np.generic], head_dim: int) -> Floats:
+def cached_values(block: Bytes, kind: QuantType, head_dim: int) -> Floats:
     """Values of a page's block, [64 positions][head_dim], from [head_dim / 16][64][16 dims]."""
-    panels = block.reshape(head_dim // 16, 64, 16).astype(np.float32)
-    return np.array([panels[:, t].reshape(-1) for t in range(64)])
+    numbers, scales = _cached_parts(block, kind, head_dim)
+    panels, steps = numbers.reshape(head_dim // 16, 64, 16), scales.reshape(-1, 64)
+    values = np.zeros((64, head_dim), np.float32)
+    for t in range(64):
+        for d in range(head_dim):
+            values[t, d] = panels[d // 16, t, d % 16] * steps[d // BLOCK, t]
+    return values
+
+
+def _cached_parts(block: Bytes, kind: QuantType, head_dim: int) -> tuple[Floats, Floats]:
+    """A block's numbers, and the scales behind them; 1 where there are none."""
+    if kind is QuantType.Q8_0:
+        numbers, scales = block[: 64 * head_dim], block[64 * head_dim :]
+        return numbers.view(np.int8).astype(np.float32), scales.view(np.float16).astype(np.float32)
+    numbers = block.view(np.float16 if kind is QuantType.F16 else np.float32)
+    return numbers.astype(np.float32), np.ones(64 * -(-head_dim // BLOCK), np.float32)

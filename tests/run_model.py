@@ -11,18 +11,21 @@ from engine.kernels.dot import available_variants
 from engine.kernels.vector import Isa
 from engine.model import Limits, Model, Segment
 from engine.open import open_model_file
+from engine.quants import QuantType
 from engine.tuning import tuned_prefix, virtual_tokens
 from engine.weights import pack_weights
 
 
-def logits(path: Path, ids: Sequence[int], kv_bytes: int = 4) -> npt.NDArray[np.float32]:
+def logits(
+    path: Path, ids: Sequence[int], kv_type: QuantType = QuantType.F32
+) -> npt.NDArray[np.float32]:
     """Logits after each id: float32 [ids, vocabulary]."""
     file = open_model_file(path)
     virtual = virtual_tokens(file)
     places = virtual + len(ids)
-    limits = Limits(len(ids), sequences=1, context=places, kv_bytes=kv_bytes, virtual=virtual)
+    limits = Limits(len(ids), sequences=1, context=places, kv_type=kv_type, virtual=virtual)
     model = Model(file, pack_weights(file, 1, None), limits, Isa(available_variants()[0]), 1)
-    cache = KVCache(page_bytes(file.config, kv_bytes), 8, tuned_prefix(file, kv_bytes))
+    cache = KVCache(page_bytes(file.config, kv_type), 8, tuned_prefix(file, kv_type))
     prefix = cache.start(ids)
     cache.grow(prefix, len(ids))
     model.wake()

@@ -35,8 +35,9 @@ CODE_PROMPT = Message(Role.SYSTEM, "你可以运行Python代码。")
 class Nano:
     """The model in memory, spoken to in its own format."""
 
-    def __init__(self, path: Path) -> None:
-        self.engine = Engine.load(path, EngineOptions(kernel_cache=model_home() / "kernels"))
+    def __init__(self, path: Path, kv_type: str) -> None:
+        options = EngineOptions(kernel_cache=model_home() / "kernels", kv_type=kv_type)
+        self.engine = Engine.load(path, options)
         self.format: ChatFormat = format_for(self.engine)
 
     def say(
@@ -59,14 +60,19 @@ class Nano:
 
 
 @pytest.fixture(
-    scope="module", params=[f"{name}{end}" for name in TYPES for end in (".bin", ".gguf")]
+    scope="module",
+    params=[
+        *(f"{name}{end}" for name in TYPES for end in (".bin", ".gguf")),
+        "q4_0.gguf with q8_0",
+    ],
 )
 def nano(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Nano]:
-    path = tmp_path_factory.mktemp("nano") / request.param
+    name, _, kv_type = request.param.partition(" with ")
+    path = tmp_path_factory.mktemp("nano") / name
     convert(FOLDER, path, TYPES[path.stem])
-    nano = Nano(path)
+    nano = Nano(path, kv_type or "f16")
     yield nano
     nano.engine.close()
 

@@ -21,7 +21,7 @@ from engine.bench.report import Report, ServerReport, as_json, as_text
 from engine.bench.row import Bench, Row, Sizes
 from engine.bench.rows import ROWS
 from engine.bench.server import Server, measure
-from engine.config import EngineOptions
+from engine.config import KV_TYPES, EngineOptions
 from engine.engine import Engine
 from engine.errors import BadSetting, EngineError
 from engine.home import model_home
@@ -187,7 +187,12 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     add("--repeat", type=_positive, default=3, metavar="N", help="rounds after the warm-up")
     add("--threads", type=int, default=0, metavar="N", help="default: measured once")
     add("--kernels", default="auto", help="auto, or a variant to force")
-    add("--kv-type", default=EngineOptions.kv_type, help="of cached keys and values")
+    add(
+        "--kv-type",
+        choices=KV_TYPES,
+        default=EngineOptions.kv_type,
+        help="of cached keys and values",
+    )
     add("--kernel-cache", type=Path, help="folder of compiled kernels")
     add("--load-only", action="store_true", help="load the model and leave")
     add("--json", action="store_true", help="print the report as JSON")

@@ -113,7 +113,7 @@ def _signatures(isa: Isa) -> Iterator[tuple[Any, tuple[Any, ...]]]:
         yield pack.pack_floats, (raw.view(width), pair, 0, out.view(width), pair)
     table = np.zeros((1, 1), np.int64)
     words, angles = np.zeros(1, np.int64), np.zeros((1, 1), np.float32)
-    heads = attention.Heads(1, 1, 1, 2, angles, angles, True)
+    heads = attention.Heads(1, 1, 1, 1, 1, 1, angles, angles, True)
     matrices = np.zeros((1, forward.SLOTS, FIELDS), np.int64)
     model = forward.Model(matrices, table, words, 0, heads, 1e-5)
     vectors = Vectors(0, 0, 0, 0, 0, 0, 0)

@@ -33,6 +33,7 @@ from engine.kernels.vector import (
     _offset,
     _read_bf16,
     _read_f16,
+    _read_i8,
     _splat,
     _store,
 )
@@ -43,6 +44,7 @@ TILE = 8  # most tokens whose sums are held in registers; token vectors are stor
 _FLOAT_READERS: dict[int, tuple[Callable[..., ir.Value], int]] = {
     0: (lambda builder, address: _load(builder, address, V_F32), 64),
     1: (_read_f16, 32),
+    24: (_read_i8, 16),
     30: (_read_bf16, 32),
 }
 
@@ -330,6 +332,20 @@ def add_float(_typing: Any, tile: Any, kind: Any, weights: Any, x: Any, stride: 
         return sums
 
     return tile(tile, kind, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def add_scaled(_typing: Any, tile: Any, part: Any, scale: Any) -> Any:
+    """sums[t] += part[t] * scale, lane by lane."""
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        sums, parts, factor = args
+        for token in range(tile.count):
+            old, more = b.extract_value(sums, token), b.extract_value(parts, token)
+            sums = b.insert_value(sums, _fma(b, more, factor, old), token)
+        return sums
+
+    return tile(tile, tile, F32), codegen
 
 
 def _at(b: ir.IRBuilder, address: ir.Value, stride: ir.Value, index: int) -> ir.Value:

@@ -40,6 +40,7 @@ CHUNK = 8  # blocks that are opened at a time: one K superblock
 F32 = int(QuantType.F32)
 F16 = int(QuantType.F16)
 BF16 = int(QuantType.BF16)
+I8 = 24  # GGML's number of plain bytes, which cached values are; no file of ours has them
 Q4_0 = int(QuantType.Q4_0)
 Q4_1 = int(QuantType.Q4_1)
 Q5_0 = int(QuantType.Q5_0)

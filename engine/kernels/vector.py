@@ -358,6 +358,21 @@ def store_words(_typing: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def store_octets(_typing: Any, address: Any, value: Any, stride: Any) -> Any:
+    """Write 16 int32 lanes as int8, each `stride` bytes after the one before."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        address = args[0]
+        octets = builder.trunc(args[1], ir.VectorType(I8, LANES))
+        for i in range(LANES):
+            _store(builder, builder.extract_element(octets, ir.Constant(I32T, i)), address)
+            address = builder.add(address, args[2])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, I32, types.int64), codegen
+
+
+@intrinsic
 def lanes_below(_typing: Any, value: Any, count: Any) -> Any:
     """`value` in the first `count` lanes, -inf in the others."""
 

@@ -33,7 +33,7 @@ if __name__ == "__main__":
     fake = FakeEngine(script) if script else Endless()
     home = Path(tempfile.mkdtemp())
 
-    def loader(threads: int) -> ModelLoader:
+    def loader(**_options: object) -> ModelLoader:
         return loader_of(fake, home)
 
     with mock.patch.object(cli, "ModelLoader", loader):

@@ -25,7 +25,7 @@ ENV = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "LANG"
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeEngine:
     engine = FakeEngine("你好！", "second")
-    monkeypatch.setattr(cli, "ModelLoader", lambda threads: loader_of(engine, tmp_path))
+    monkeypatch.setattr(cli, "ModelLoader", lambda **_options: loader_of(engine, tmp_path))
     return engine
 
 
@@ -110,7 +110,7 @@ def test_a_failed_answer_keeps_its_text_and_says_why(
             generation.fail(EngineClosed())
             return generation
 
-    monkeypatch.setattr(cli, "ModelLoader", lambda threads: loader_of(Breaking(), tmp_path))
+    monkeypatch.setattr(cli, "ModelLoader", lambda **_options: loader_of(Breaking(), tmp_path))
     assert cli.main(["chat", "-p", "Hi", "--lang", "en"]) == ERROR
     out, err = capsys.readouterr()
     assert out == "Hal\n"
@@ -121,7 +121,7 @@ def test_a_question_too_long_says_both_lengths_and_the_talk_goes_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engine = FakeEngine("ok", context_length=60)
-    monkeypatch.setattr(cli, "ModelLoader", lambda threads: loader_of(engine, tmp_path))
+    monkeypatch.setattr(cli, "ModelLoader", lambda **_options: loader_of(engine, tmp_path))
     type_in(monkeypatch, "x" * 100 + "\nHi\n")
     assert cli.main(["chat", "-i", "--lang", "en"]) == OK
     out, err = capsys.readouterr()

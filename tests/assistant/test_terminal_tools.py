@@ -73,7 +73,7 @@ def test_tools_are_offered_if_they_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
     engine = FakeEngine("ok", context_length=20_000)
-    monkeypatch.setattr(cli, "ModelLoader", lambda threads: loader_of(engine, tmp_path))
+    monkeypatch.setattr(cli, "ModelLoader", lambda **_options: loader_of(engine, tmp_path))
     monkeypatch.setenv("ASSISTANT_MCP", str(tmp_path / "none.json"))
     assert cli.main(["chat", "-p", "Hi", *(["--tools"] if asked else [])]) == OK
     assert ('"name": "calculator"' in engine.prompt_text()) is asked

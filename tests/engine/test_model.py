@@ -30,14 +30,19 @@ class Runner:
     """A model in memory with a cache, run by hand."""
 
     def __init__(
-        self, path: Path, kv_bytes: int = 4, isa: Isa | None = None, threads: int = 2
+        self,
+        path: Path,
+        kv_type: QuantType = QuantType.F32,
+        isa: Isa | None = None,
+        threads: int = 2,
+        context: int = 512,
     ) -> None:
         file = read_gguf(path)
-        limits = Limits(tokens=160, sequences=4, context=512, kv_bytes=kv_bytes)
+        limits = Limits(tokens=160, sequences=4, context=context, kv_type=kv_type)
         self.model = Model(
             file, pack_weights(file, 1, None), limits, isa or Isa(available_variants()[0]), threads
         )
-        self.cache = KVCache(page_bytes(file.config, kv_bytes), capacity=64)
+        self.cache = KVCache(page_bytes(file.config, kv_type), capacity=64)
 
     def logits(
         self,
@@ -97,7 +102,7 @@ def test_quantized_weights_differ_from_torch_by_what_8_bit_activations_explain(
 @pytest.mark.parametrize("kind", QuantType)
 def test_how_a_prompt_is_cut_does_not_change_one_bit(tmp_path: Path, kind: QuantType) -> None:
     written = write_chatglm(tmp_path / "model.gguf", kind)
-    runner = Runner(written.path, kv_bytes=2)
+    runner = Runner(written.path, kv_type=QuantType.F16)
     whole = runner.logits(IDS, [len(IDS)])[-1]
     for pieces in ([1, 2, 3, 4, 5, 7, 8, 9, 111], [64, 86], one_by_one(IDS)):
         assert np.array_equal(runner.logits(IDS, pieces)[-1], whole), pieces
@@ -126,7 +131,7 @@ def test_a_prompt_read_as_many_is_at_least_as_near_to_torch(
 def test_how_a_prompt_read_as_many_is_cut_does_not_change_one_bit(
     tmp_path: Path, kind: QuantType
 ) -> None:
-    runner = Runner(write_llama(tmp_path / "model.gguf", kind).path, kv_bytes=2)
+    runner = Runner(write_llama(tmp_path / "model.gguf", kind).path, kv_type=QuantType.F16)
     whole = runner.logits(IDS, [len(IDS)], many=True)[-1]
     for pieces in ([1, 2, 17, 31, 99], [64, 86]):
         assert np.array_equal(runner.logits(IDS, pieces, many=True)[-1], whole), pieces
@@ -145,7 +150,9 @@ def test_a_prompt_can_be_read_as_many_when_some_weights_are_plain_floats(
 def test_a_long_prompt_and_a_running_answer_in_one_step_do_not_see_each_other(
     tmp_path: Path,
 ) -> None:
-    runner = Runner(write_qwen2(tmp_path / "model.gguf", QuantType.Q4_K).path, kv_bytes=2)
+    runner = Runner(
+        write_qwen2(tmp_path / "model.gguf", QuantType.Q4_K).path, kv_type=QuantType.F16
+    )
     answer, prompt = IDS[:9], IDS[20:90]
     alone = [runner.logits(answer, [8, 1])[-1], runner.logits(prompt, [70], many=True)[-1]]
     running, reading = Prefix(), Prefix()
@@ -165,9 +172,19 @@ def test_one_thread_and_three_give_the_same_bits(tmp_path: Path) -> None:
     assert np.array_equal(Runner(written.path, threads=3).logits(IDS, [len(IDS)]), expected)
 
 
+def test_threads_that_share_a_long_context_give_the_bits_of_one(tmp_path: Path) -> None:
+    written = write_qwen2(tmp_path / "model.gguf", QuantType.Q4_0)
+    ids = [int(i) for i in np.random.default_rng(3).integers(0, 300, 1100)]
+    rows = []
+    for threads in (1, 3):
+        runner = Runner(written.path, QuantType.F16, threads=threads, context=1152)
+        rows.append(runner.logits(ids, [150] * 7 + [3] * 10 + [1] * 20))
+    assert np.array_equal(rows[0], rows[1])
+
+
 def test_sequences_in_one_step_do_not_see_each_other(tmp_path: Path) -> None:
     written = write_qwen2(tmp_path / "model.gguf", QuantType.Q8_0)
-    runner = Runner(written.path, kv_bytes=2)
+    runner = Runner(written.path, kv_type=QuantType.F16)
     texts = [IDS[:40], IDS[50:51], IDS[60:69], IDS[70:150]]
     alone = [runner.logits(text, [len(text)])[-1] for text in texts]
     segments = []
@@ -183,7 +200,7 @@ def test_sequences_in_one_step_do_not_see_each_other(tmp_path: Path) -> None:
 
 def test_a_resumed_prefix_equals_a_fresh_one(tmp_path: Path) -> None:
     written = write_llama(tmp_path / "model.gguf", QuantType.Q5_K)
-    runner = Runner(written.path, kv_bytes=2)
+    runner = Runner(written.path, kv_type=QuantType.F16)
     first = Prefix()
     runner.logits(IDS[:100], [100], first)
     runner.cache.finish(first)

@@ -67,9 +67,10 @@ def test_a_tuned_model_gives_transformers_logits(tmp_path: Path, count: int) -> 
     assert np.abs(ours - run_model.logits(plain, IDS)).max() > 0.01 * np.abs(theirs).max()
 
 
-def test_a_half_precision_cache_holds_the_prefix_as_it_is(tmp_path: Path) -> None:
-    path = write(tmp_path / "tuned.bin", 5)
-    ours, theirs = run_model.logits(path, IDS, kv_bytes=2), transformers_logits(SOUND, 5, IDS)
+@pytest.mark.parametrize("kv_type", [QuantType.F16, QuantType.Q8_0])
+def test_a_smaller_cache_holds_the_prefix_too(tmp_path: Path, kv_type: QuantType) -> None:
+    path = write(tmp_path / "tuned.bin", 70)
+    ours, theirs = run_model.logits(path, IDS, kv_type), transformers_logits(SOUND, 70, IDS)
     assert np.abs(ours - theirs).max() <= 0.02 * np.abs(theirs).max()
 
 

@@ -3,8 +3,8 @@
 Linux shares a machine between control groups and sessions before it looks at their threads. Beside
 one busy program it thinks two cores fairly shared when that has one, and a team's two threads the
 other, where they wait for each other: a third of the speed, whatever the program's priority. A team
-that fills the granted cores loses no choice by keeping each thread on its own; a smaller one is left
-alone, as another team might keep to the same cores.
+that fills the granted cores loses no choice by keeping each thread on its own; a smaller one is
+left alone, as another team might keep to the same cores.
 """
 
 import contextlib

@@ -148,6 +148,7 @@ class Engine:
             self._changed.notify()
 
     def _serve(self) -> None:
+        self._model.keep_core()
         while self._collect():
             self._model.wake()
             try:

@@ -28,8 +28,6 @@ _AT_ONCE = 16  # questions that may wait for their answers
 _PATIENCE = 120.0  # seconds; a machine is slow, not wrong
 _ADDRESS = "an address looks like http://HOST:PORT"
 _QUESTION = "Write a long Python program, well commented, with a function for each of these words"
-    "Write a long Python program, with comments, that has a function for each of these words"
-)
 _WORDS = "red tree under seven stones the old river sings of nine white birds and one green door"
 
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}

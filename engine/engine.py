@@ -149,6 +149,7 @@ class Engine:
             self._changed.notify()
 
     def _serve(self) -> None:
+        self._model.keep_core()
         while self._collect():
             self._model.wake()
             try:

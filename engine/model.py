@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
+from engine.cores import keep_to, team_cores
 from engine.kernels import attention, forward, team, tiled
 from engine.kernels.dot import AMX, TILE
 from engine.kernels.formats import BLOCK
@@ -86,6 +87,10 @@ class Model:
             segment.prefix.tokens.extend(segment.tokens)
         outputs = int(self._batch.counts[forward.OUTPUTS])
         return self._memory.logits[:outputs, : self.config.vocab_size]
+
+    def keep_core(self) -> None:
+        """The thread that owns the model keeps to its core, as the helpers do to theirs."""
+        self._team.keep_core()
 
     def wake(self) -> None:
         """Call the helpers to work; they stay alert between steps until `rest`."""
@@ -290,6 +295,7 @@ class _Team:
         self._isa, self._control, self._threads = isa, control, threads
         self._arguments = (model, buffers, batch)
         self._closed = False
+        self._cores = team_cores(threads)
         self._wakes = [threading.Semaphore(0) for _ in range(threads - 1)]
         self._helpers = [
             threading.Thread(target=self._help, args=(index + 1, wake), daemon=True)
@@ -300,6 +306,9 @@ class _Team:
 
     def step(self) -> None:
         forward.walk(self._isa, (self._control, self._threads, 0), *self._arguments, 0)
+
+    def keep_core(self) -> None:
+        keep_to(self._cores[0])
 
     def wake(self) -> None:
         self._control[team.ACTIVE] = 1
@@ -319,6 +328,7 @@ class _Team:
             helper.join()
 
     def _help(self, thread: int, wake: threading.Semaphore) -> None:
+        keep_to(self._cores[thread])
         seen = 0
         while True:
             wake.acquire()

@@ -15,8 +15,8 @@ from assistant.sandbox.limits import Limits
 
 BASE = Path("/sys/fs/cgroup")
 _FOLDER = "assistant-sandbox"
-_SHARES = 72  # against 1024: all sessions together cost an answer a fifteenth of a core's time
-_WEIGHT = 7  # against 100, the same in version 2
+_SHARES = 20  # against 1024: all sessions together take a fiftieth of each core from an answer
+_WEIGHT = 2  # against 100, the same in version 2
 _KINDS = ("memory", "pids", "cpu")
 _SPARE_PROCESSES = 8  # the launcher's own
 _numbers = itertools.count()

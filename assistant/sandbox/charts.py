@@ -95,7 +95,7 @@ def chart(library: Literal["plotly", "vega-lite"], value: object) -> ChartOutput
         figure = _Rebuilt(_PLOTLY if library == "plotly" else _VEGA)
         spec = figure.mapping(value, 0)
         _check_plotly(spec) if library == "plotly" else _check_vega(spec)
-    except (Refused, RecursionError):
+    except Refused:
         return None
     return ChartOutput(library, spec)
 

@@ -187,7 +187,7 @@ def safe_name(name: str) -> str:
 
 def _parts(name: str) -> list[str]:
     parts = name.split("/")
-    if "\0" in name or not all(parts) or {".", ".."} & set(parts) or len(parts) > MAX_DEPTH:
+    if "\0" in name or {".", ".."} & set(parts):
         raise NoSuchFile(name=name)
     return parts
 

@@ -27,6 +27,7 @@ _IDLE = 5.0  # seconds of asking a server that does nothing else
 _AT_ONCE = 16  # questions that may wait for their answers
 _PATIENCE = 120.0  # seconds; a machine is slow, not wrong
 _ADDRESS = "an address looks like http://HOST:PORT"
+_QUESTION = "Write a long Python program, well commented, with a function for each of these words"
 _WORDS = "red tree under seven stones the old river sings of nine white birds and one green door"
 
 _CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
@@ -170,13 +171,13 @@ def _latency_row(what: str, asked: Sequence[Asked]) -> Row:
 
 def _stream(server: Server, rng: random.Random, n_words: int, n_tokens: int) -> Streamed:
     words = " ".join(rng.choices(_WORDS.split(), k=n_words))
-    return server.stream(f"Tell a very long story with these words: {words}.", n_tokens)
+    return server.stream(f"{_QUESTION}: {words}.", n_tokens)
 
 
 def _asked_for(server: Server, seconds: float) -> list[Asked]:
     over = threading.Timer(seconds, (ended := threading.Event()).set)
     over.start()
-    return list(_asking(server, ended))
+    return list(asking(server, ended))
 
 
 def _asked_meanwhile(server: Server, ask: Callable[[], Streamed]) -> tuple[Streamed, list[Asked]]:
@@ -184,11 +185,11 @@ def _asked_meanwhile(server: Server, ask: Callable[[], Streamed]) -> tuple[Strea
     with ThreadPoolExecutor(1) as pool:
         streaming = pool.submit(ask)
         streaming.add_done_callback(lambda _: ended.set())
-        asked = list(_asking(server, ended))
+        asked = list(asking(server, ended))
         return streaming.result(), asked
 
 
-def _asking(server: Server, ended: threading.Event) -> Iterator[Asked]:
+def asking(server: Server, ended: threading.Event) -> Iterator[Asked]:
     """On time, whether or not the answers are."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         waiting = list[Future[Asked]]()

@@ -1,5 +1,6 @@
 """Row `lookup`: the same answers both ways, in turn, and what is said of the guesses is so."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from engine.bench.guessing import AnswersDiffer, NotAnswered, lookup, prompt_of,
 from engine.bench.row import Bench, Row, Sizes
 from engine.bench.texts import TEXTS, Text
 from engine.bench.timeline import Timeline, greedy, run
+from engine.kernels.dot import TILE
 from engine.lookup import Guesser
 from engine.model import Model, Segment
 from engine.quants import QuantType
@@ -127,6 +129,30 @@ def test_what_is_said_of_the_guesses_is_what_the_engine_did(
     assert found.steps == len(widths) < len(line.ids)
     assert found.guessed == sum(width - 1 for width in widths[1:])
     assert found.right == len(line.ids) - found.steps
+
+
+def test_a_guess_is_never_longer_than_the_room_beside_the_newest_token() -> None:
+    passage = list(range(3 * TILE))
+    found = replay(passage * 2, passage * 4, 500)
+    # the first token of reading, then a careful guess of 3, then whole tiles
+    assert found.steps == 2 + math.ceil((len(passage) * 4 - 5) / TILE)
+
+
+def test_texts_that_repeat_and_others_are_summed_apart(
+    shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def answer(engine: Engine, *_: Any) -> list[Timeline]:
+        nonlocal asked
+        text, asked = TEXTS[asked // 3], asked + 1
+        slow = text.repeats and not engine._speculates
+        return [Timeline(0.0, (3.0 if slow else 1.0,), (5,), 0)]
+
+    monkeypatch.setattr(guessing, "run", answer)
+    *each, repeating, others = rows(shared_engine, repeat=1)
+    assert (repeating.values, others.values) == ((3.0,), (1.0,))
+    assert [row.median for row in each] == [3.0 if text.repeats else 1.0 for text in TEXTS]
 
 
 def test_a_question_is_asked_in_chatml_if_the_model_has_its_marks(shared_engine: Engine) -> None:

@@ -26,7 +26,7 @@ class StandIn(Loopback):
         self.usage: dict[str, int] | None = {"completion_tokens": 101}
         self.texts = ["", "Once", " upon", " a time"]
         self.models: Any = {"data": [{"id": "some-model"}]}
-        self.healthy = True
+        self.healthy = self.patient = True
         self.bodies: list[dict[str, Any]] = []
         outer = self
 
@@ -73,7 +73,7 @@ class StandIn(Loopback):
 
     def stream(self, handler: BaseHTTPRequestHandler) -> None:
         self.n_streams += 1
-        waits = self.n_streams >= 3 and self.n_streams % 2 == 1
+        waits = self.patient and self.n_streams >= 3 and self.n_streams % 2 == 1
         handler.send_response(200)
         handler.end_headers()
         for text in self.texts:
@@ -139,6 +139,14 @@ def test_the_report_can_be_read(server: StandIn, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert f"server  {server.base}" in printed
     assert "95 % within" in printed
+
+
+def test_what_was_never_asked_for_has_no_row(
+    server: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server_module, "_EVERY", PATIENCE)
+    server.patient = False
+    assert [row["name"] for row in report(server, capsys)["rows"]] == ["stream", "stream"]
 
 
 def test_tokens_are_what_the_server_counts_or_else_the_texts(server: StandIn) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,8 @@ def test_where_others_reach_it_it_is_not_served_before_somebody_can_sign_in(
 def test_the_usual_port_is_fixed_so_that_a_second_server_cannot_slip_to_the_next() -> None:
     config = (ROOT / ".streamlit" / "config.toml").read_text()
     assert "\nport = 8501" in config
+
+
+def test_no_run_of_a_page_ends_with_a_look_through_every_object_there_is() -> None:
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["runner"]["postScriptGC"] is False  # 0.1 s in which nothing else runs

@@ -89,6 +89,8 @@ def test_a_key_that_may_fetch_does_not_come_through(key: str) -> None:
         "JAVASCRIPT:alert(1)",
         "data:text/html,x",
         "url(#x)",
+        "file:x",
+        "blob:x",
         "x" * 3000,
         "\u202eevil",
         "\x1b[2J",
@@ -112,7 +114,9 @@ def test_a_mark_that_fetches_or_is_unknown_ends_the_figure(mark: object) -> None
     assert chart("vega-lite", {"layer": [vega(mark=mark)]}) is None
 
 
-@pytest.mark.parametrize("value", [None, [], "x", {}, {"data": {}}, {"data": [1]}, 7])
+@pytest.mark.parametrize(
+    "value", [None, [], "x", {}, {"data": {}}, {"data": 7}, {"data": "x"}, {"data": [1]}, 7]
+)
 def test_what_is_no_figure_is_none(value: object) -> None:
     assert chart("plotly", value) is None
 
@@ -123,3 +127,34 @@ def test_depth_and_size_are_bounded() -> None:
         deep = [deep]
     assert chart("plotly", plotly(x=deep)) is None
     assert chart("plotly", plotly(x=[0] * 300_000)) is None
+    assert chart("vega-lite", vega(data={"values": deep})) is None
+    assert chart("vega-lite", vega(data={"values": [0] * 300_000})) is None
+
+
+@pytest.mark.parametrize("key", ["nticks", "nbinsx", "nbinsy", "maxbins", "maxdepth", "columns"])
+def test_every_count_of_what_is_drawn_is_bounded(key: str) -> None:
+    found = chart("plotly", plotly(**{key: 10**12})) or chart("vega-lite", vega(**{key: 10**12}))
+    assert found is not None
+    assert str(10**12) not in json.dumps(found.spec)
+
+
+def test_the_counts_of_vega_lite_are_bounded_too() -> None:
+    axis = {"bin": {"maxbins": 10**12}, "axis": {"tickCount": 10**12}, "title": True}
+    found = chart("vega-lite", vega(encoding={"x": axis}))
+    assert found is not None
+    bounded = {"bin": {"maxbins": 1000}, "axis": {"tickCount": 1000}, "title": True}
+    assert found.spec["encoding"] == {"x": bounded}
+
+
+@pytest.mark.parametrize("value", [7, None, ["AAAA"], {}])
+def test_an_array_that_is_no_text_ends_the_figure(value: object) -> None:
+    assert chart("plotly", plotly(y={"dtype": "f8", "bdata": value})) is None
+
+
+def test_a_column_may_be_called_like_a_key_and_is_no_mark_then() -> None:
+    figure = vega(data={"values": [{"mark": "image", "url": "a"}]})
+    assert chart("vega-lite", figure) == ChartOutput("vega-lite", figure)
+    pie: dict[str, Any] = {"data": [{"type": "pie", "values": {"evil": 1}}]}
+    found = chart("plotly", pie)
+    assert found is not None
+    assert "evil" not in json.dumps(found.spec)

@@ -43,6 +43,7 @@ def names(folder: WorkFolder) -> list[str]:
         ("销售 2024.csv", "销售 2024.csv"),
         ("-rf", "-rf"),
         ("\ud800x", "x"),
+        ("cafe\u0301.csv", "caf\u00e9.csv"),
     ],
 )
 def test_an_evil_name_becomes_a_safe_one(given: str, stored: str, folder: WorkFolder) -> None:
@@ -52,7 +53,7 @@ def test_an_evil_name_becomes_a_safe_one(given: str, stored: str, folder: WorkFo
 
 
 @pytest.mark.parametrize(
-    "given", ["x" * 300 + ".csv", "中" * 200 + ".csv", "y" * 400, "." + "z" * 300]
+    "given", ["x" * 300 + ".csv", "中" * 200 + ".csv", "y" * 400, "." + "z" * 300, "a." + "b" * 300]
 )
 def test_a_name_is_cut_to_what_a_file_system_takes(given: str, folder: WorkFolder) -> None:
     stored = folder.write(given, b"1")
@@ -206,6 +207,7 @@ def test_a_folder_that_has_become_a_link_is_not_entered(tmp_path: Path, secret: 
 def test_names_that_deceive_are_not_listed_and_two_hundred_are_enough(tmp_path: Path) -> None:
     folder = WorkFolder(tmp_path / "work", Limits())
     (folder.path / "evil\n\u202ename").write_text("")
+    assert names(folder) == []
     for n in range(250):
         (folder.path / f"{n:03}").write_text("")
     assert names(folder) == [f"{n:03}" for n in range(200)]
@@ -220,3 +222,83 @@ def test_all_files_come_as_one_zip(folder: WorkFolder) -> None:
         "a.txt": b"1",
         "out/图.txt": b"2",
     }
+
+
+def test_a_zip_has_no_more_than_the_quota_even_of_a_folder_that_has(folder: WorkFolder) -> None:
+    for n in range(5):
+        (folder.path / f"{n}").write_bytes(b"x" * 400)
+    assert len(zipfile.ZipFile(io.BytesIO(folder.zip())).namelist()) == 2
+
+
+def test_a_file_that_goes_while_a_zip_is_made_is_not_in_it(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("stays", b"1")
+    folder.write("goes", b"2")
+    read = folder.read
+
+    def reading(name: str) -> bytes:
+        if name == "goes":
+            folder.delete(name)
+        return read(name)
+
+    monkeypatch.setattr(folder, "read", reading)
+    assert zipfile.ZipFile(io.BytesIO(folder.zip())).namelist() == ["stays"]
+
+
+def test_no_more_of_a_growing_file_is_read_than_was_looked_at(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("log", b"12")
+    look = os.fstat
+
+    def grown_after(descriptor: int) -> os.stat_result:
+        known = look(descriptor)
+        with (folder.path / "log").open("ab") as file:
+            file.write(b"3" * 1000)
+        return known
+
+    monkeypatch.setattr("os.fstat", grown_after)
+    assert folder.read("log") == b"12"
+
+
+def test_a_folder_that_goes_while_it_is_listed_is_left_out(
+    folder: WorkFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.path / "swapped").mkdir()
+    folder.write("stays", b"1")
+    opened = os.open
+
+    def opening(name: str | Path, *arguments: int, **options: int) -> int:
+        if name == "swapped":
+            raise OSError(errno.ELOOP, "it is a link now")
+        return opened(name, *arguments, **options)
+
+    monkeypatch.setattr("os.open", opening)
+    assert names(folder) == ["stays"]
+
+
+def test_folders_are_listed_to_a_depth_that_a_person_needs(tmp_path: Path) -> None:
+    folder = WorkFolder(tmp_path / "work", Limits())
+    here = os.open(folder.path, os.O_RDONLY)
+    for depth in range(2000):
+        os.close(os.open(f"file{depth}", os.O_CREAT, dir_fd=here))
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert len(names(folder)) == 8
+    folder.remove()
+
+
+def test_a_folder_is_its_owners_alone(folder: WorkFolder) -> None:
+    assert folder.path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_is_stored_belongs_to_whom_the_folder_belongs_to(folder: WorkFolder) -> None:
+    os.chown(folder.path, 61000, 61000)
+    folder.write("a.csv", b"1")
+    known = (folder.path / "a.csv").stat()
+    assert (known.st_uid, known.st_gid) == (61000, 61000)

@@ -1,6 +1,5 @@
 """Starting, stopping and ending a confined program; nothing is left of it."""
 
-import mmap
 import os
 import signal
 import threading
@@ -13,8 +12,6 @@ from outside import SYSTEM_PYTHON
 
 from assistant.errors import SandboxFailed
 from assistant.sandbox import bubblewrap
-from assistant.sandbox.cgroups import Cgroup, make, sweep
-from assistant.sandbox.disk import deleted, folder
 from assistant.sandbox.jailed import Jailed, Usage
 from assistant.sandbox.launch import Launch, Level, Limits, launch
 from assistant.sandbox.plan import Policy
@@ -246,54 +243,6 @@ def test_the_watchdog_ends_a_session_and_says_why(floors: Floors, limit: Over, w
         watchdog.close()
         jailed.close()
         os.close(reading)
-
-
-def test_a_folder_is_counted_without_following_links_and_not_without_end(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "file").write_bytes(b"x" * 10000)
-    (tmp_path / "loop").symlink_to("/usr")
-    assert folder(tmp_path, 100).files == 3
-    assert folder(tmp_path, 2).files == 3  # one more than enough: it stopped
-
-
-def test_a_deleted_file_that_is_only_mapped_is_counted(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * MEGABYTE)
-    with path.open("r+b") as file:
-        mapped = mmap.mmap(file.fileno(), 0)
-    path.unlink()
-    device = tmp_path.stat().st_dev
-    assert deleted([os.getpid()], device, mapped=True) >= MEGABYTE
-    mapped.close()
-
-
-def test_cgroups_are_made_and_removed_in_both_versions(tmp_path: Path) -> None:
-    for kind in ("memory", "pids", "cpu"):
-        (tmp_path / kind).mkdir()
-    group = make(Limits(), tmp_path)
-    assert len(group.folders) == 3
-    assert (group.folders[0] / "memory.limit_in_bytes").read_text() == str(1 << 30)
-    (tmp_path / "cgroup.controllers").touch()
-    group = make(Limits(), tmp_path)
-    assert (group.folders[0] / "pids.max").exists()
-
-
-def test_a_kill_for_memory_is_read_from_the_cgroup(tmp_path: Path) -> None:
-    assert not Cgroup((tmp_path,)).out_of_memory()
-    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
-    assert not Cgroup((tmp_path,)).out_of_memory()
-    (tmp_path / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
-    assert Cgroup((tmp_path,)).out_of_memory()
-
-
-def test_a_dead_supervisors_cgroup_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
-    parent = tmp_path / "memory" / "assistant-sandbox"
-    mine, dead = parent / f"{os.getpid()}-0", parent / "999999999-0"
-    mine.mkdir(parents=True)
-    dead.mkdir()
-    sweep(tmp_path)
-    assert mine.exists()
-    assert not dead.exists()
 
 
 def test_memory_of_an_ended_process_is_none() -> None:

@@ -1,5 +1,6 @@
 """A process's own folder: former processes' go, living ones' stay, whoever shares the home."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -121,3 +122,33 @@ def test_a_closed_folder_anywhere_above_is_seen(tmp_path: Path) -> None:
         assert passable(base / "a" / "b")
         (base / "a").chmod(0o700)
         assert not passable(base / "a" / "b")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_another_user_left_is_theirs(home: Path) -> None:
+    dead = home / "assistant-run-theirs"
+    dead.mkdir(parents=True)
+    (dead / "lock").touch()
+    os.chown(dead, 54321, 54321)
+    Scratch(home).close()
+    assert dead.exists()
+
+
+def test_both_places_are_swept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = home.parent / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(scratch, "passable", lambda _: False)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    dead = [base / "assistant-run-dead" for base in (home, temporary)]
+    for each in dead:
+        each.mkdir(parents=True)
+        (each / "lock").touch()
+    Scratch(home).close()
+    assert [each.exists() for each in dead] == [False, False]
+
+
+def test_nobody_else_can_hold_the_lock(home: Path) -> None:
+    mine = Scratch(home)
+    assert (mine.path / "lock").stat().st_mode & 0o777 == 0o600
+    mine.close()

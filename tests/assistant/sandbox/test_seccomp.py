@@ -12,7 +12,38 @@ from assistant.sandbox import syscalls
 from assistant.sandbox.seccomp import MACHINES, program
 
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-NAMES = [*syscalls.REFUSED]
+
+
+def listed(names: str) -> list[str]:
+    return names.split()
+
+
+# Written out once more, so that none is lost from the tables by a slip.
+REFUSED = listed(
+    """
+    ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
+    pidfd_send_signal perf_event_open bpf userfaultfd keyctl add_key request_key io_uring_setup
+    io_uring_enter io_uring_register splice tee vmsplice modify_ldt vhangup uselib ustat sysfs
+    _sysctl nfsservctl lookup_dcookie mount umount2 move_mount open_tree fsopen fsconfig fsmount
+    fspick mount_setattr statmount listmount pivot_root chroot unshare setns name_to_handle_at
+    open_by_handle_at fanotify_init fanotify_mark kexec_load kexec_file_load init_module
+    finit_module delete_module create_module query_module get_kernel_syms setsid reboot swapon
+    swapoff sethostname setdomainname iopl ioperm acct quotactl quotactl_fd syslog settimeofday
+    clock_settime clock_adjtime adjtimex memfd_create memfd_secret shmget msgget semget mq_open
+    mbind set_mempolicy get_mempolicy migrate_pages move_pages set_mempolicy_home_node
+    """
+)
+METADATA = listed(
+    """
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes utimensat
+    futimesat
+    """
+)
+ATTRIBUTES = listed(
+    """
+    setxattr lsetxattr fsetxattr setxattrat removexattr lremovexattr fremovexattr removexattrat
+    """
+)
 ARCHITECTURES = list(MACHINES)
 
 
@@ -39,7 +70,7 @@ def number(table: syscalls.Calls, name: str, machine: str) -> int | None:
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_call_gets_eperm(name: str, machine: str) -> None:
     call = number(syscalls.REFUSED, name, machine)
     if call is not None:
@@ -48,7 +79,7 @@ def test_a_refused_call_gets_eperm(name: str, machine: str) -> None:
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_sockets_answer_what_libzmq_survives(machine: str) -> None:
-    for name in syscalls.SOCKETS:
+    for name in ("socket", "connect", "bind", "listen"):
         call = number(syscalls.SOCKETS, name, machine)
         assert call is not None
         assert verdict(program(machine), machine, call) == ERRNO | errno.EOPNOTSUPP
@@ -58,7 +89,7 @@ def test_sockets_answer_what_libzmq_survives(machine: str) -> None:
 def test_another_architecture_kills_and_an_unknown_number_does_not_exist(machine: str) -> None:
     code = program(machine)
     assert verdict(code, machine, 0, audit=0x40000003) == KILL  # i386
-    assert verdict(code, machine, syscalls.CEILING + 1) == ERRNO | errno.ENOSYS
+    assert verdict(code, machine, 467) == ERRNO | errno.ENOSYS
     assert verdict(code, machine, 0x40000000 | 41) == ERRNO | errno.ENOSYS  # x32
 
 
@@ -66,8 +97,13 @@ CHECKS = [  # name, arguments, errno or None
     ("socketpair", (1,), None),
     ("socketpair", (2,), errno.EOPNOTSUPP),
     ("clone", (0x11,), None),
-    ("clone", (0x10000011,), errno.EPERM),
-    ("clone", (0x40000000,), errno.EPERM),
+    ("clone", (0x00020011,), errno.EPERM),  # mount
+    ("clone", (0x02000011,), errno.EPERM),  # cgroup
+    ("clone", (0x04000011,), errno.EPERM),  # uts
+    ("clone", (0x08000011,), errno.EPERM),  # ipc
+    ("clone", (0x10000011,), errno.EPERM),  # user
+    ("clone", (0x20000011,), errno.EPERM),  # pid
+    ("clone", (0x40000011,), errno.EPERM),  # net
     ("clone3", (), errno.ENOSYS),
     ("personality", (0,), None),
     ("personality", (0xFFFFFFFF,), None),
@@ -75,10 +111,12 @@ CHECKS = [  # name, arguments, errno or None
     ("ioctl", (0, 0x5401), None),
     ("ioctl", (0, 0x5412), errno.EPERM),
     ("ioctl", (0, 0x541C), errno.EPERM),
+    ("ioctl", (0, 0x8901), errno.EPERM),
     ("ioctl", (0, 0x8902), errno.EPERM),
     ("ioctl", (0, 0xFFFFFFFF00005412), errno.EPERM),
     ("fcntl", (0, 4), None),
     ("fcntl", (0, 8), errno.EPERM),
+    ("fcntl", (0, 10), errno.EPERM),
     ("fcntl", (0, 15), errno.EPERM),
     ("prctl", (15,), None),
     ("prctl", (1,), errno.EPERM),
@@ -88,6 +126,9 @@ CHECKS = [  # name, arguments, errno or None
     ("sched_setscheduler", (0, 3), None),
     ("sched_setscheduler", (77, 3), errno.EPERM),
     ("sched_setaffinity", (77,), errno.EPERM),
+    ("sched_setparam", (77,), errno.EPERM),
+    ("sched_setparam", (0,), None),
+    ("sched_setattr", (77,), errno.EPERM),
     ("setpriority", (0, 0), None),
     ("setpriority", (0, 7), errno.EPERM),
     ("setpriority", (2, 0), errno.EPERM),
@@ -110,23 +151,35 @@ def test_some_calls_are_judged_by_their_arguments(
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_with_the_apps_uid_metadata_only_seems_to_change(machine: str) -> None:
     shared = program(machine, own_tree=False, shared_uid=True)
-    chmod = number(syscalls.METADATA, "fchmodat", machine)
-    truncate = number(syscalls.SHARED_REFUSED, "truncate", machine)
-    attribute = number(syscalls.ATTRIBUTES, "setxattr", machine)
-    assert chmod is not None
-    assert truncate is not None
-    assert attribute is not None
-    assert verdict(shared, machine, chmod) == ERRNO
-    assert verdict(shared, machine, truncate) == ERRNO | errno.EPERM
-    assert verdict(shared, machine, attribute) == ERRNO | errno.EOPNOTSUPP
-    assert verdict(program(machine), machine, chmod) == ALLOW
-    assert verdict(program(machine, own_tree=False), machine, truncate) == ALLOW
+    alone = program(machine, own_tree=False)
+    for name in METADATA:
+        if (call := number(syscalls.METADATA, name, machine)) is not None:
+            assert verdict(shared, machine, call) == ERRNO
+            assert verdict(alone, machine, call) == ALLOW
+    for name in ("truncate", "inotify_init", "inotify_init1"):
+        if (call := number(syscalls.SHARED_REFUSED, name, machine)) is not None:
+            assert verdict(shared, machine, call) == ERRNO | errno.EPERM
+            assert verdict(alone, machine, call) == ALLOW
+
+
+@pytest.mark.parametrize("machine", ARCHITECTURES)
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_without_mounts_of_its_own_no_attribute_is_set(name: str, machine: str) -> None:
+    call = number(syscalls.ATTRIBUTES, name, machine)
+    assert call is not None
+    refused = verdict(program(machine, own_tree=False), machine, call)
+    assert refused == ERRNO | errno.EOPNOTSUPP
+    assert verdict(program(machine), machine, call) == ALLOW
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_where_landlock_is_old_signals_reach_only_the_program_itself(machine: str) -> None:
     code = program(machine, signals_to=4711)
-    for name in syscalls.SIGNALS:
+    for name in ("tkill", "rt_tgsigqueueinfo"):  # these say too little of whom they are for
+        call = number(syscalls.SIGNALS_REFUSED, name, machine)
+        assert call is not None
+        assert verdict(code, machine, call, 4711) == ERRNO | errno.EPERM
+    for name in ("kill", "tgkill", "rt_sigqueueinfo"):
         call = number(syscalls.SIGNALS, name, machine)
         assert call is not None
         assert verdict(code, machine, call, 4711) == ALLOW

@@ -1,11 +1,16 @@
 """A folder is removed whatever hostile code has made of it, and nothing else is."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from assistant.sandbox.tree import remove
+from assistant.sandbox.tree import _opened, remove
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -70,3 +75,43 @@ def test_pipes_sockets_closed_folders_and_odd_names_are_no_hindrance(folder: Pat
 
 def test_what_is_not_there_is_removed_already(tmp_path: Path) -> None:
     remove(tmp_path / "none")
+
+
+def test_a_folder_that_becomes_a_link_or_a_file_while_it_is_removed_is_not_entered(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0o500)
+    (tmp_path / "link").symlink_to(secret)
+    file = tmp_path / "file"
+    file.touch(0o444)
+    for name in ("link", "file"):
+        with pytest.raises(NotADirectoryError):
+            _opened(str(tmp_path / name))
+    assert secret.stat().st_mode & 0o777 == 0o500
+    assert file.stat().st_mode & 0o777 == 0o444
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from assistant.sandbox.tree import remove
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(54321, 54321, 54321)
+    os.setresuid(54321, 54321, 54321)
+work = Path(sys.argv[1], "work")
+(work / "a" / "b" / "c").mkdir(parents=True)
+(work / "a" / "b" / "c" / "file").touch()
+for folder in (work / "a" / "b" / "c", work / "a" / "b", work / "a", work):
+    folder.chmod(0)
+remove(work)
+sys.exit(work.exists())
+"""
+
+
+def test_closed_folders_are_no_hindrance_to_who_is_not_root_either() -> None:
+    with tempfile.TemporaryDirectory() as base:
+        Path(base).chmod(0o777)
+        done = subprocess.run([sys.executable, "-c", CLOSED, base], cwd=ROOT, check=False)
+        assert done.returncode == 0

@@ -121,3 +121,24 @@ def test_whatever_comes_is_messages_or_the_end(chunks: list[bytes]) -> None:
             except ProtocolError:
                 return
             assert all(len(message) <= MAX_FRAMES for message in found)
+
+
+def test_messages_are_told_apart_and_all_bytes_are_counted(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer = Peer(pair[0], "SUB", LIMIT)
+    received(peer, pair[1], GREETING + READY)
+    before = peer.received
+    data = b"\x01\x01a\x00\x01b" + b"\x00\x01c"
+    assert received(peer, pair[1], data) == [[b"a", b"b"], [b"c"]]
+    assert peer.received == before + len(data)
+
+
+def test_what_was_held_back_is_sent_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    peer = Peer(pair[0], "DEALER", LIMIT)
+    pair[1].recv(1000)
+    peer.send([b"early"])
+    received(peer, pair[1], GREETING + READY + READY)
+    pair[0].shutdown(socket.SHUT_WR)
+    with pair[1].makefile("rb") as file:
+        assert file.read() == b"\x00\x05early"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +79,13 @@ def test_neither_guesses_nor_chunks_nor_threads_change_an_answer(
 ) -> None:
     kind, expected = plain[0], [answer(plain[1], prompt) for prompt in (PROMPT, LONG)]
     others = (
-        lambda: load(path, kind, guess=True),
-        lambda: load(path, kind, chunk=24),
-        lambda: load(path, kind, threads=1),
-        lambda: load(path, kind, threads=3),
+        partial(load, path, kind, guess=True),
+        partial(load, path, kind, chunk=24),
+        partial(load, path, kind, threads=1),
+        partial(load, path, kind, threads=3),
     )
-    for each in others:
-        with closing(each()) as other:
+    for make in others:
+        with closing(make()) as other:
             assert [answer(other, prompt) for prompt in (PROMPT, LONG)] == expected
 
 

@@ -8,6 +8,7 @@ import pytest
 from kernel_memory import Floats, Pages, Shape, aligned, solo, units_by_heads, units_by_tokens
 
 from engine.kernels.attention import (
+    FINISHED,
     FIRST,
     PAGE,
     SLICE,
@@ -64,6 +65,7 @@ class Sequence:
         table, at = self.pages.table, room.ctypes.data
         attend(solo(), work, self.heads, LAYER, table, qkv, out.ctypes.data, at)
         assert (out[tokens] == 7).all()
+        assert not work[0][:, FINISHED].any()  # as the next layer wants them
         return out[:tokens]
 
     def assert_attended(self, got: Floats, first: int) -> None:

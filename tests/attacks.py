@@ -34,7 +34,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "attacks.yaml"
 NORMAL_USER = 54321
 MEGABYTE = 1 << 20
-LIMITS = Limits(memory=256 * MEGABYTE, disk=60 * MEGABYTE, file_size=32 * MEGABYTE, processes=48)
+LIMITS = Limits(
+    memory=256 * MEGABYTE,
+    disk=60 * MEGABYTE,
+    file_size=32 * MEGABYTE,
+    processes=48,
+    niceness=0,  # no answer runs beside them, and a busy machine must not starve them
+)
 DEADLINE, GRACE = 3.0, 4.0  # seconds of a run, and from SIGINT to SIGKILL
 TELLING = 5.0  # seconds in which the watchdog says why
 KEPT, SEEN = 1 * MEGABYTE, 8 * MEGABYTE  # bytes of output

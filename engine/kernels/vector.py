@@ -373,6 +373,28 @@ def store_octets(_typing: Any, address: Any, value: Any, stride: Any) -> Any:
 
 
 @intrinsic
+def turn_pairs(_typing: Any, address: Any, cos: Any, sin: Any) -> Any:
+    """Turn 16 pairs of neighbours at `address` in place: (x cos - y sin, x sin + y cos)."""
+    pairs, swapped = [lane // 2 for lane in range(LANES)], [lane ^ 1 for lane in range(LANES)]
+    signs = ir.Constant(V_F32, [-1.0, 1.0] * (LANES // 2))
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def lanes(value: ir.Value, order: list[int]) -> ir.Value:
+            mask = ir.Constant(ir.VectorType(I32T, LANES), order)
+            return builder.shuffle_vector(value, value, mask)
+
+        for half in range(2):
+            at = _offset(builder, args[0], 64 * half)
+            value, order = _load(builder, at, V_F32), [LANES // 2 * half + pair for pair in pairs]
+            turned = builder.fmul(lanes(value, swapped), lanes(args[2], order))
+            kept = builder.fmul(value, lanes(args[1], order))
+            _store(builder, builder.fadd(kept, builder.fmul(turned, signs)), at)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, F32, F32), codegen
+
+
+@intrinsic
 def lanes_below(_typing: Any, value: Any, count: Any) -> Any:
     """`value` in the first `count` lanes, -inf in the others."""
 

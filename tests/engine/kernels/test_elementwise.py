@@ -95,6 +95,18 @@ def test_norm_divides_by_the_root_mean_square(tokens: int) -> None:
     assert_quantized(vectors, tokens)
 
 
+def test_norms_behind_the_few_become_bfloat16_tiles() -> None:
+    few, tokens, k = 3, 40, 544
+    x, weight = token_values(tokens, k), RNG.uniform(0.5, 1.5, k).astype(np.float32)
+    vectors, quantized = TokenVectors(tokens, k), TokenVectors(tokens, k)
+    at = (x.ctypes.data, weight.ctypes.data)
+    norm_tokens(solo(), *at, vectors.vectors, 1e-5, (few, tokens))
+    norm_tokens(solo(), *at, quantized.vectors, 1e-5, (tokens, tokens))
+    assert_quantized(vectors, few)
+    tiles = naive.tiles_of(vectors.wide, tokens - few, k)
+    assert np.array_equal(tiles, naive.bfloat16(quantized.values[few:tokens]))
+
+
 @pytest.mark.parametrize("k", [64, 2080])  # one span of work a token, and three, the last short
 def test_swiglu_is_the_gates_silu_times_up(k: int) -> None:
     tokens = 3
@@ -133,7 +145,7 @@ def test_a_bfloat16_keeps_what_is_not_a_number(bad: float) -> None:
 
 
 @pytest.mark.parametrize("halves", [True, False])
-@pytest.mark.parametrize("turned", [16, 32, 64])
+@pytest.mark.parametrize("turned", [16, 32, 48, 64])
 def test_rotation_turns_pairs_of_the_first_values_and_leaves_the_rest(
     halves: bool, turned: int
 ) -> None:

@@ -1,7 +1,7 @@
 """What goes wrong is said in the person's language, as far as the words are ours."""
 
-from assistant.errors import ServerToolsTooMany
 from assistant.calls import ToolCall
+from assistant.errors import ServerToolsTooMany
 from assistant.narration import call_line, trouble_line
 from assistant.texts import Language
 from assistant.toolsource import Trouble

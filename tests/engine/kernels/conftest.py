@@ -3,11 +3,12 @@
 import kernel_memory
 import pytest
 
-from engine.kernels import attention, elementwise, formats, linear, tiled
+from engine.kernels import attention, attention_tiled, elementwise, formats, linear, tiled
 
 KERNELS = (
     attention.attend,
     attention.rotate_and_cache,
+    attention_tiled.attend_tiled,
     elementwise.norm_tokens,
     elementwise.prepare_tokens,
     elementwise.rotate,

@@ -43,6 +43,7 @@ from assistant.items import (
     Item,
     TextItem,
     items_of_messages,
+    run_numbers,
 )
 from assistant.jobs import Job, Snapshot
 from assistant.loading import (
@@ -63,10 +64,12 @@ from assistant.narration import (
     call_line,
     cut_reason,
     dropped,
+    ended_session,
     figures,
     level_words,
     prefill,
     rounds_note,
+    spoken,
     stage,
     trouble_line,
 )
@@ -85,11 +88,11 @@ from assistant.outputs import (
 from assistant.preview import preview
 from assistant.sandbox.files import FileEntry
 from assistant.sandbox.level import Level
-from assistant.sandbox.notebook import Cell, import_notebook
+from assistant.sandbox.notebook import MAX_NOTEBOOK, Cell, import_notebook
 from assistant.sandbox.session import Session, SessionState, SessionStatus
 from assistant.sandbox.sessions import SandboxReport, Sessions
 from assistant.sandbox.settings import SandboxSettings
-from assistant.server import MIDDLEWARE, ROUTES, leave_if_open, middleware
+from assistant.server import MIDDLEWARE, PAGE_WORDS, ROUTES, leave_if_open, middleware
 from assistant.settings import ChatSettings, Mode
 from assistant.state import install, instance
 from assistant.texts import (
@@ -108,7 +111,9 @@ from engine import EngineError, FinishReason
 __all__ = [
     "ACCESS_HEADER",
     "LOCAL",
+    "MAX_NOTEBOOK",
     "MIDDLEWARE",
+    "PAGE_WORDS",
     "ROUTES",
     "VISITOR_HEADER",
     "Access",
@@ -195,6 +200,7 @@ __all__ = [
     "cut_reason",
     "default_permission",
     "dropped",
+    "ended_session",
     "fault_line",
     "figures",
     "file_size",
@@ -214,10 +220,12 @@ __all__ = [
     "preview",
     "read_fields",
     "rounds_note",
+    "run_numbers",
     "say",
     "showable",
     "spans",
     "split_turns",
+    "spoken",
     "stage",
     "text",
     "trouble_line",

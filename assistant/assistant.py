@@ -116,7 +116,9 @@ class Assistant:
         if not question:
             raise EmptyQuestion()
         with conversation.lock:
-            said = Message(Role.USER, question + uploads_note(conversation.uploaded))
+            read = question + uploads_note(conversation.uploaded)
+            names = tuple(conversation.uploaded)
+            said = Message(Role.USER, read, typed=question, uploaded=names)
             job = self._answer(conversation, (*conversation.messages, said))
             conversation.uploaded = {}
             return job

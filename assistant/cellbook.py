@@ -30,7 +30,7 @@ def _cells(message: Message) -> Iterator[Cell]:
         if isinstance(step.call, CodeCall):
             yield Cell(step.call.code, step.outputs)
     elif message.content.strip():
-        text = message.content
+        text = message.typed or message.content
         if message.role is Role.USER:
             text = "\n".join(QUOTED + line for line in text.split("\n"))
         yield Cell(text, kind="markdown")

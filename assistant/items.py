@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from assistant.approval import Question
+from assistant.calls import CodeCall
 from assistant.events import (
     ApprovalAsked,
     CallDelta,
@@ -38,6 +39,14 @@ class CallItem:
 
 
 Item = TextItem | DraftItem | CallItem
+
+
+def run_numbers(messages: Iterable[Message], items: Iterable[Item] = ()) -> dict[str, int]:
+    """Which run of code each call is, by its id, from 1 on; `items` are those under way."""
+    steps = [message.step for message in messages if message.step is not None]
+    steps += [item.step for item in items if isinstance(item, CallItem)]
+    ids = [step.id for step in steps if isinstance(step.call, CodeCall)]
+    return {step_id: number for number, step_id in enumerate(dict.fromkeys(ids), 1)}
 
 
 def items_of_messages(messages: Iterable[Message]) -> tuple[Item, ...]:

@@ -62,7 +62,8 @@ class Message:
 
     `ids` are the tokens the model itself wrote: they are replayed as they are, since text
     encoded again may give other ids and miss the engine's prefix cache. An observation's
-    `content` is what the model reads of its `step`.
+    `content` is what the model reads of its `step`. A question that came with files tells the
+    model of them; `typed` is what the person wrote.
     """
 
     role: Role
@@ -71,3 +72,5 @@ class Message:
     ids: tuple[int, ...] = ()
     ended: Ended | None = None
     step: CallStep | None = None
+    typed: str = ""
+    uploaded: tuple[str, ...] = ()  # names of the files

@@ -1,12 +1,17 @@
 """What is going on, in words: for the page and for the terminal alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.calls import Call, CallError, CodeCall, ToolCall
 from assistant.events import Progress
+from assistant.faults import in_chinese
+from assistant.items import CallItem
+from assistant.jobs import Snapshot
 from assistant.loading import Compiling, Fetching, Loading, ModelState
-from assistant.messages import Ended
+from assistant.messages import CallStep, Ended, Message
 from assistant.sandbox.level import Level
+from assistant.sandbox.session import SessionStatus
 from assistant.texts import Language, duration, say, size, text
 from assistant.toolsource import Trouble
 from engine import FinishReason
@@ -85,6 +90,32 @@ def call_line(call: Call, language: Language) -> str:
 def trouble_line(trouble: Trouble, language: Language) -> str:
     """Why a source gives no tools."""
     return trouble.reason if trouble.error is None else say(trouble.error, language)
+
+
+def ended_session(status: SessionStatus, language: Language) -> str:
+    """Why a conversation's Python is gone, what went with it, and what brings it back."""
+    why = status.why if language is Language.ENGLISH else in_chinese(status.why)
+    lost = text(language, "python_lost", names=", ".join(status.lost)) if status.lost else ""
+    return text(language, "python_ended", why=why, lost=lost)
+
+
+def spoken(messages: Sequence[Message], now: Snapshot | None, language: Language) -> str:
+    """What somebody has to be told who hears the page: what goes on, or how it ended."""
+    if now is None:
+        last = messages[-1] if messages else None
+        if last is None or (last.step is None and last.ended is None):
+            return ""
+        if last.step is not None:
+            return _spoken_call(last.step, language)
+        return (last.ended and cut_reason(last.ended, language)) or text(language, "says_done")
+    if now.items and isinstance(now.items[-1], CallItem):
+        return _spoken_call(now.items[-1].step, language)
+    return text(language, "says_writing")
+
+
+def _spoken_call(step: CallStep, language: Language) -> str:
+    state = text(language, f"call_{step.state.value}")
+    return text(language, "says_call", name=call_line(step.call, language), state=state)
 
 
 def level_words(level: str, language: Language) -> str:

@@ -44,11 +44,15 @@ class TableOutput:
 
 @dataclass(frozen=True)
 class ImageOutput:
-    """A picture, encoded by us: PNG or JPEG bytes; `width` and `height` in pixels."""
+    """A picture, encoded by us: PNG or JPEG bytes; `width` and `height` in pixels.
+
+    `title` says what a figure shows, by the code's word, for people who cannot see it.
+    """
 
     data: bytes
     width: int
     height: int
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _as_text(output: Output) -> str:
             return json.dumps(value, ensure_ascii=False)
         case TableOutput():
             return _table(output)
-        case ImageOutput(_, width, height):
+        case ImageOutput(width=width, height=height):
             return f"[Image] {width} x {height} pixels"
         case ChartOutput(library, _):
             return f"[Chart] {library}"

@@ -4,10 +4,11 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -25,6 +26,8 @@ from assistant.texts import Language, say
 from assistant.workbench import BenchState, Unprepared, Unusable, Usable
 
 WRONG_USE = 2  # the exit code
+PAGE_WORDS = "/page-words.js"
+_PAGE_WORDS = Path(__file__).with_name("page_words.js")
 
 
 async def health(request: Request) -> JSONResponse:
@@ -62,10 +65,16 @@ async def not_found(request: Request) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": "not_found"}}, status_code=404)
 
 
+async def page_words(request: Request) -> FileResponse:
+    """The script that gives Streamlit's own words the page's language."""
+    return FileResponse(_PAGE_WORDS, media_type="text/javascript")
+
+
 ANY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health),
+    Route(PAGE_WORDS, page_words),
     Route("/v1", not_found, methods=ANY),
     Route("/v1/{path:path}", not_found, methods=ANY),
 )

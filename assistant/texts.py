@@ -229,7 +229,9 @@ TEXTS: dict[str, dict[Language, str]] = {
     "decline": _pair("拒绝", "Decline"),
     "send_result": _pair("返回结果", "Give this result"),
     "result": _pair("结果", "Result"),
-    "table_rows": _pair("共 {rows} 行", "{rows} rows in all"),
+    "table_rows": _pair(
+        "这是前 {shown} 行，共 {rows} 行", "These are the first {shown} of {rows} rows"
+    ),
     "download_file": _pair("下载 {name}", "Download {name}"),
     "interpreter": _pair("代码解释器", "Interpreter"),
     "interpreter_welcome": _pair("需要算点什么？", "What shall we work out?"),
@@ -304,9 +306,10 @@ TEXTS: dict[str, dict[Language, str]] = {
     "variable_shape": _pair("形状", "Shape"),
     "variable_size": _pair("大小", "Size"),
     "python_ended": _pair(
-        "Python 进程已结束，变量已丢失。“全部重新运行”可以恢复。",
-        "The Python process has ended and its variables are lost. Run all again brings them back.",
+        "Python 已结束：{why}。{lost}文件还在。“全部重新运行”可以恢复变量。",
+        "Python has ended: {why}. {lost}Files are kept. Run all again brings the variables back.",
     ),
+    "python_lost": _pair("丢失的变量：{names}。", "Variables lost: {names}. "),
     "run_all": _pair("全部重新运行", "Run all again"),
     "run_all_help": _pair(
         "重启 Python，按顺序运行所有代码", "Restarts Python and runs every block in order"
@@ -319,7 +322,23 @@ TEXTS: dict[str, dict[Language, str]] = {
     "edit_code": _pair("修改并运行", "Edit and run"),
     "own_cell": _pair("运行自己的代码", "Run code of your own"),
     "cancel": _pair("取消", "Cancel"),
-    "ran_at": _pair("{seconds:.1f} 秒 · {words}", "{seconds:.1f} s · {words}"),
+    "ran_at": _pair(
+        "第 {run} 次运行 · {seconds:.1f} 秒 · {words}", "Run {run} · {seconds:.1f} s · {words}"
+    ),
+    "figure_of_run": _pair(
+        "第 {run} 次运行的图 {number}，{width} × {height} 像素{title}",
+        "Figure {number} of run {run}, {width} × {height} pixels{title}",
+    ),
+    "figure": _pair(
+        "图 {number}，{width} × {height} 像素{title}",
+        "Figure {number}, {width} × {height} pixels{title}",
+    ),
+    "figure_title": _pair("：{words}", ": {words}"),
+    "table": _pair("{columns} 列 {rows} 行的表格", "A table of {columns} columns and {rows} rows"),
+    "says_writing": _pair("正在写回答", "The answer is being written"),
+    "says_call": _pair("{name}：{state}", "{name}: {state}"),
+    "says_done": _pair("回答完毕", "The answer is complete"),
+    "uploaded": _pair("随问题上传：{names}", "Uploaded with it: {names}"),
     "chart": _pair("{library} 图表", "{library} chart"),
     "stderr": _pair("错误输出", "Error stream"),
     "cli_ask": _pair("运行 {call} 吗？[y/N] ", "Run {call}? [y/N] "),

@@ -16,6 +16,7 @@ from assistant.sandbox import tree
 from assistant.sandbox.client import look
 from assistant.sandbox.environment import SetUp, kernel_python
 from assistant.sandbox.level import Level
+from assistant.sandbox.limits import Limits
 from assistant.sandbox.probe import mending_command
 from assistant.sandbox.scratch import Scratch
 from assistant.sandbox.session import Session
@@ -85,6 +86,11 @@ class Workbench:
         self._state: BenchState = Unprepared()
         self._changed = threading.Condition()
         self._placing = threading.Lock()
+
+    @property
+    def limits(self) -> Limits:
+        """What a conversation's session may use."""
+        return self._settings.limits
 
     @property
     def state(self) -> BenchState:

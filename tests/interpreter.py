@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.coderunner import CodeResult
-from assistant.outputs import ErrorOutput, TextOutput
+from assistant.outputs import ErrorOutput, NoteOutput, TextOutput
 from assistant.sandbox.session import Session
 from assistant.sandbox.sessions import Sessions
 from assistant.sandbox.settings import SandboxSettings
@@ -36,6 +36,11 @@ def text_of(result: CodeResult, *streams: str) -> str:
     wanted = streams or ("result", "stdout")
     texts = [each for each in result.outputs if isinstance(each, TextOutput)]
     return "".join(each.text for each in texts if each.stream in wanted)
+
+
+def notes_of(result: CodeResult) -> str:
+    """What we had to say beside it."""
+    return "".join(each.text for each in result.outputs if isinstance(each, NoteOutput))
 
 
 def error_of(result: CodeResult) -> ErrorOutput:

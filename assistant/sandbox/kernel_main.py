@@ -174,6 +174,18 @@ def table(frame: Any) -> dict[str, object]:
     return {"columns": columns, "rows": [[*map(plain, row)] for row in rows], "n_rows": n_rows}
 
 
+def figure_words(figure: Any, printer: Any, is_cycle: bool) -> None:
+    """What a figure of matplotlib's says in words: for people who hear the page."""
+    whole = figure.get_suptitle()
+    parts = [
+        part
+        for axes in figure.axes
+        for part in (axes.get_title(), axes.get_xlabel(), axes.get_ylabel())
+    ]
+    words = "; ".join(filter(None, (whole, *parts)))
+    printer.text(words or repr(figure))
+
+
 def plain_name(name: object, default: str) -> str:
     return default if name is None else str(name)[:MAX_CELL]
 
@@ -268,7 +280,9 @@ def prepare_shell(shell: InteractiveShell) -> None:
     charts.for_type_by_name("altair.vegalite.v6.api", "TopLevelMixin", lambda it: it.to_dict())
     formatter.formatters |= {TABLE: tables, VEGA_LITE: charts}
     formatter.active_types = ["text/plain", "image/png", "image/jpeg", TABLE, PLOTLY, VEGA_LITE]
-    shell.enable_matplotlib("inline")
+    shell.enable_matplotlib("inline")  # forgets what formatters know of figures
+    plain = formatter.formatters["text/plain"]
+    plain.for_type_by_name("matplotlib.figure", "Figure", figure_words)
 
 
 def keep_context() -> None:

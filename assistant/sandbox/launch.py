@@ -147,7 +147,8 @@ class _Start:
         jailed.cgroup.add(pids)
         for pid in pids:
             _write(f"/proc/{pid}/oom_score_adj", _FIRST_TO_GO)
-            os.setpriority(os.PRIO_PROCESS, pid, self.what.limits.niceness)
+            already = os.getpriority(os.PRIO_PROCESS, pid)  # only root may take some of it away
+            os.setpriority(os.PRIO_PROCESS, pid, max(already, self.what.limits.niceness))
         for pid in pids:
             if os.getsid(pid) != os.getsid(0):  # or all that was started beside us would be nice
                 _write(f"/proc/{pid}/autogroup", str(self.what.limits.niceness))

@@ -6,7 +6,7 @@ have. Anything else is nothing. HTML, SVG, JavaScript and widgets give way to th
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from assistant.outputs import ErrorOutput, NoteOutput, Output, TableOutput, TextOutput, shortened
 from assistant.sandbox.charts import chart
@@ -16,6 +16,7 @@ from assistant.sandbox.plaintext import clean, line, overwritten
 TABLE = "application/vnd.app.table+json"
 PLOTLY = "application/vnd.plotly.v1+json"
 VEGA_LITE = ("application/vnd.vegalite.v5+json", "application/vnd.vegalite.v6+json")
+MAX_TITLE = 500  # characters
 DELIMITER = b"<IDS|MSG>"
 
 
@@ -145,7 +146,7 @@ class Collector:
     def _rich(self, data: Mapping[str, object]) -> Output | None:
         for kind in ("image/png", "image/jpeg"):
             if kind in data and self._n_rich < self.caps.rich and (found := image(data[kind])):
-                return found
+                return replace(found, title=_title(data.get("text/plain")))
         if TABLE in data and (found_table := self._table(_mapping(data[TABLE]))):
             return found_table
         if PLOTLY in data and (figure := chart("plotly", data[PLOTLY])):
@@ -216,6 +217,12 @@ def _finished(shown: str, raw: str) -> str:
 def _display_id(content: Mapping[str, object]) -> str:
     name = _mapping(content.get("transient")).get("display_id")
     return name[:200] if isinstance(name, str) else ""
+
+
+def _title(plain: object) -> str:
+    """What a picture's plain text says of it, unless that is only what kind of object it is."""
+    words = line(plain if isinstance(plain, str) else "", MAX_TITLE)
+    return "" if words.startswith(("<", "[Image]")) else words
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -23,7 +23,7 @@ from assistant.outputs import (
 from assistant.sandbox.messages import PLOTLY, TABLE, VEGA_LITE, Collector, KernelMessage
 from assistant.sandbox.plaintext import clean
 
-MAX_BYTES = 50 << 20
+MAX_NOTEBOOK = 50 << 20  # bytes
 MAX_CELLS = 2000
 MAX_SOURCE = 1_000_000
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -54,8 +54,8 @@ def export_notebook(cells: Sequence[Cell]) -> bytes:
 
 def import_notebook(data: bytes) -> list[Cell]:
     """Its cells of code and text. Raises BadNotebook."""
-    if len(data) > MAX_BYTES:
-        raise BadNotebook(reason=f"it has more than {MAX_BYTES >> 20} MB")
+    if len(data) > MAX_NOTEBOOK:
+        raise BadNotebook(reason=f"it has more than {MAX_NOTEBOOK >> 20} MB")
     try:
         notebook = nbformat.reads(data.decode("utf-8-sig"), as_version=4)
         nbformat.validate(notebook)
@@ -98,10 +98,11 @@ def _output(output: Output, number: int) -> Any:
         case ErrorOutput(name, message, traceback):
             lines = traceback.split("\n")
             return new_output("error", ename=name, evalue=message, traceback=lines)
-        case ImageOutput(data):
+        case ImageOutput(data, title=title):
             kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
             encoded = base64.b64encode(data).decode("ascii")
-            return new_output("display_data", {**_twin(output), kind: encoded})
+            twin = _plain(title) if title else _twin(output)
+            return new_output("display_data", {**twin, kind: encoded})
         case TableOutput(columns, rows, n_rows):
             table = {"columns": [*columns], "rows": [[*row] for row in rows], "n_rows": n_rows}
             return new_output("display_data", {**_twin(output), TABLE: table})

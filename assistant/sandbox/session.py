@@ -47,6 +47,11 @@ class SessionStatus:
     reason: str = ""  # "idle", "room", "memory", "restart" or what happened
     lost: tuple[str, ...] = ()
 
+    @property
+    def why(self) -> str:
+        """The reason as the model reads it."""
+        return _REASONS.get(self.reason, self.reason)
+
 
 class Host(Protocol):
     """What a session needs of all sessions."""
@@ -258,6 +263,5 @@ def _notice(status: SessionStatus) -> list[Output]:
     """Said before what a fresh session gives, so that the model knows too."""
     if status.state is not SessionState.DEAD:
         return []
-    why = _REASONS.get(status.reason, status.reason)
     lost = f" These variables are gone: {', '.join(status.lost)}." if status.lost else ""
-    return [NoteOutput(f"A new Python session; the last one ended: {why}.{lost}")]
+    return [NoteOutput(f"A new Python session; the last one ended: {status.why}.{lost}")]

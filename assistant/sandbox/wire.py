@@ -76,9 +76,10 @@ def pack(output: Output) -> dict[str, object]:
             return {"kind": "note", "text": text}
         case TableOutput(columns, rows, n_rows):
             return {"kind": "table", "columns": columns, "rows": rows, "n_rows": n_rows}
-        case ImageOutput(data, width, height):
+        case ImageOutput(data, width, height, title):
             encoded = base64.b64encode(data).decode("ascii")
-            return {"kind": "image", "data": encoded, "width": width, "height": height}
+            size = {"width": width, "height": height}
+            return {"kind": "image", "data": encoded, **size, "title": title}
         case ChartOutput(library, spec):
             return {"kind": "chart", "library": library, "spec": spec}
         case ErrorOutput(name, message, traceback):
@@ -97,7 +98,8 @@ def unpack(value: Mapping[str, Any]) -> Output:
             return TableOutput(columns, rows, int(value["n_rows"]))
         case "image":
             data = base64.b64decode(value["data"], validate=True)
-            return ImageOutput(data, int(value["width"]), int(value["height"]))
+            size = int(value["width"]), int(value["height"])
+            return ImageOutput(data, *size, str(value["title"]))
         case "chart" if value["library"] in ("plotly", "vega-lite"):
             return ChartOutput(value["library"], dict(value["spec"]))
         case "error":

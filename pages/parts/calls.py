@@ -1,7 +1,8 @@
 """A call on the page: what was asked for, and what came of it. None of it is taken as markup."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -42,15 +43,28 @@ ICONS = {
 # No link to Plotly's site, and no picture that would have to be made by a click.
 PLOTLY = {"displaylogo": False, "showLink": False, "plotlyServerURL": ""}
 
-Below = Callable[[CallStep], None]  # draws what a page has to say of a call that has ended
-
 
 def nothing(step: CallStep) -> None:
     """Most pages have nothing to say."""
 
 
-def draw(step: CallStep, language: Language, below: Below = nothing) -> None:
+@dataclass(frozen=True)
+class Beside:
+    """What a page knows of its calls: what to draw below one that has ended, and which run it is.
+
+    `runs` numbers those of code by their ids, from 1 on.
+    """
+
+    below: Callable[[CallStep], None] = nothing
+    runs: Mapping[str, int] = field(default_factory=dict)
+
+
+ALONE = Beside()
+
+
+def draw(step: CallStep, language: Language, beside: Beside = ALONE) -> None:
     """One expander, which says in its first line what was called and how it went."""
+    run = beside.runs.get(step.id, 0)
     state = text(language, f"call_{step.state.value}")
     label = f"{literal(call_line(step.call, language))} · {state}"
     if step.edited:
@@ -59,11 +73,13 @@ def draw(step: CallStep, language: Language, below: Below = nothing) -> None:
         draw_call(step, language)
         if step.outputs:
             st.caption(text(language, "call_result"))
+        figures = 0
         for number, output in enumerate(step.outputs):
-            draw_output(output, f"{step.id}-{number}", language)
+            figures += isinstance(output, ImageOutput)
+            draw_output(output, f"{step.id}-{number}", language, figures, run)
         if step.level:
-            st.caption(_ran_at(step, language))
-        below(step)
+            st.caption(_ran_at(step, run, language))
+        beside.below(step)
 
 
 def draw_call(step: CallStep, language: Language) -> None:
@@ -83,7 +99,10 @@ def draw_draft(raw: str, language: Language) -> None:
     draw_text(raw)
 
 
-def draw_output(output: Output, key: str, language: Language) -> None:
+def draw_output(
+    output: Output, key: str, language: Language, figure: int = 1, run: int = 0
+) -> None:
+    """`figure` is which picture of its run this is, if it is one."""
     match output:
         case TextOutput(words, stream):
             if stream == "stderr":
@@ -98,7 +117,7 @@ def draw_output(output: Output, key: str, language: Language) -> None:
         case TableOutput():
             draw_table(output, language)
         case ImageOutput(data, width):
-            st.image(data, width=width)
+            st.image(data, width=width, alt=_figure_words(output, figure, run, language))
         case ChartOutput():
             draw_chart(output, key, language)
         case FileOutput(name, data):
@@ -141,15 +160,28 @@ def draw_table(table: TableOutput, language: Language) -> None:
     for column in table.columns:
         names.append(column if column not in names else f"{column} ({len(names) + 1})")
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(names)
-    st.dataframe({name: _column(column) for name, column in zip(names, columns, strict=True)})
+    st.dataframe(
+        {name: _column(column) for name, column in zip(names, columns, strict=True)},
+        alt=text(language, "table", columns=len(names), rows=table.n_rows),
+    )
     if table.n_rows > len(table.rows):
-        st.caption(text(language, "table_rows", rows=table.n_rows))
+        shown = len(table.rows)
+        st.caption(text(language, "table_rows", shown=shown, rows=table.n_rows))
 
 
-def _ran_at(step: CallStep, language: Language) -> str:
+def _figure_words(image: ImageOutput, figure: int, run: int, language: Language) -> str:
+    """A figure for people who cannot see it."""
+    title = text(language, "figure_title", words=image.title) if image.title else ""
+    size = {"width": image.width, "height": image.height}
+    key = "figure_of_run" if run else "figure"
+    return text(language, key, number=figure, run=run, title=title, **size)
+
+
+def _ran_at(step: CallStep, run: int, language: Language) -> str:
     return text(
         language,
         "ran_at",
+        run=run,
         seconds=step.seconds,
         words=level_words(step.level, language),
     )

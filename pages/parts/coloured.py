@@ -7,6 +7,8 @@ import streamlit as st
 from assistant import Span, spans, without_colours
 
 MAX_SPANS = 3000  # what more of them is, is shown without colours
+LONG = 30  # lines; what has more of them is scrolled
+HEIGHT = 640  # pixels, of that
 
 # On the page's light and dark ground, each at least 4.5 : 1.
 COLOURS = {
@@ -21,7 +23,8 @@ COLOURS = {
 GROUND = (
     "margin:0;padding:1rem;border-radius:0.5rem;white-space:pre-wrap;overflow-wrap:anywhere;"
     "font:0.875rem/1.6 'Source Code Pro',monospace;"
-    "background:color-mix(in srgb,currentColor 4%,transparent)"
+    "background:color-mix(in srgb,currentColor 4%,transparent);"
+    f"max-height:{HEIGHT}px;overflow:auto"
 )
 
 
@@ -29,13 +32,15 @@ def draw(words: str) -> None:
     """As code is drawn; without a colour in it, that is what it is."""
     found = spans(words)
     if len(found) > MAX_SPANS or all(span == Span(span.text) for span in found):
-        st.code(without_colours(words), language=None, wrap_lines=True)
+        is_long = words.count("\n") > LONG
+        plain = without_colours(words)
+        st.code(plain, language=None, wrap_lines=True, height=HEIGHT if is_long else "content")
     else:
         st.html(markup(found))
 
 
 def markup(found: list[Span]) -> str:
-    return f'<pre style="{GROUND}">{"".join(map(_markup, found))}</pre>'
+    return f'<pre style="{GROUND}" tabindex="0">{"".join(map(_markup, found))}</pre>'
 
 
 def _markup(span: Span) -> str:

@@ -54,10 +54,16 @@ def draw_upload(conversation: Conversation, language: Language) -> None:
     st.file_uploader(
         text(language, "upload"),
         accept_multiple_files=True,
+        max_upload_size=megabytes(),
         key=key,
         on_change=take_uploads,
         args=(conversation, counter, key),
     )
+
+
+def megabytes() -> int:
+    """How large an uploaded file may be: the browser then says so, and sends no larger one."""
+    return instance().workbench.limits.file_size >> 20
 
 
 def take_uploads(conversation: Conversation, counter: str, key: str) -> None:

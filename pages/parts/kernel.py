@@ -2,7 +2,16 @@
 
 import streamlit as st
 
-from assistant import Conversation, Language, SessionState, instance, text
+from assistant import (
+    MAX_NOTEBOOK,
+    Conversation,
+    Language,
+    SessionState,
+    ended_session,
+    instance,
+    literal,
+    text,
+)
 from pages.parts import session
 
 
@@ -10,7 +19,7 @@ def draw(conversation: Conversation, language: Language) -> None:
     work = instance().workbench.session(conversation.id)
     st.subheader("Python")
     if work.status.state is SessionState.DEAD:
-        st.warning(text(language, "python_ended"), icon=":material/heart_broken:")
+        st.warning(literal(ended_session(work.status, language)), icon=":material/heart_broken:")
     draw_variables(conversation, language)
     with st.container(horizontal=True):
         st.button(
@@ -71,6 +80,7 @@ def draw_notebook(conversation: Conversation, language: Language) -> None:
     st.file_uploader(
         text(language, "import_notebook"),
         type=["ipynb"],
+        max_upload_size=MAX_NOTEBOOK >> 20,
         key=key,
         on_change=take_notebook,
         args=(conversation, counter, key),

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from assistant import Conversation, Job, Language, Mode, Ready, instance, text
+from assistant import Conversation, Job, Language, Mode, Ready, instance, run_numbers, text
 from pages.parts import (
     bench,
     calls,
@@ -68,9 +68,10 @@ def draw_talk(conversation: Conversation, language: Language) -> None:
     revision, messages, job = conversation.view()
     if not messages and job is None:
         transcript.draw_welcome(conversation, language, SUGGESTIONS[conversation.mode])
-    below = partial(cells.draw_below, conversation, language=language)
     in_sandbox = conversation.mode is Mode.INTERPRETER
-    transcript.draw_messages(messages, language, below if in_sandbox else calls.nothing)
+    below = partial(cells.draw_below, conversation, language=language)
+    beside = calls.Beside(below if in_sandbox else calls.nothing, run_numbers(messages))
+    transcript.draw_messages(messages, language, beside)
     transcript.follow(conversation, revision, language)
     if job is not None:
         question.draw(conversation, job, language)
@@ -101,6 +102,7 @@ def draw_bottom(conversation: Conversation, job: Job | None, language: Language)
         text(language, "ask_code" if in_sandbox else "ask"),
         key="question",
         accept_file="multiple" if in_sandbox else False,
+        max_upload_size=files.megabytes() if in_sandbox else None,
         on_submit=session.submit,
         args=(conversation.id,),
     )

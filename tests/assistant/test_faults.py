@@ -12,6 +12,7 @@ from assistant.errors import CodeNotPublic, SandboxRefused
 from assistant.faults import (
     CHINESE_FAULTS,
     CHINESE_WORDS,
+    MAX_DEPTH,
     fault_line,
     in_chinese,
     in_words,
@@ -150,9 +151,14 @@ def test_a_terminal_is_told_in_words_and_what_has_a_way_keeps_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "hostile", ["Stopped: " * 300, " is  (), expected " * 160, "; " * 1400, "x" * 10**6, "{name}"]
+    "hostile", [" is  (), expected " * 160, f"Stopped: {'; ' * 10**6}.", "x" * 10**6, "{name}"]
 )
 def test_hostile_words_are_left_as_they_are_and_soon(hostile: str) -> None:
     began = time.process_time()
     assert hostile in chinese("ToolError", hostile)
     assert time.process_time() - began < 1
+
+
+def test_messages_within_messages_are_followed_only_so_far() -> None:
+    said = chinese("ToolError", "Stopped: " * 250 + "x" + "." * 250)
+    assert said.count("已停止") == MAX_DEPTH

@@ -54,7 +54,8 @@ class Page(Tab):
         return [code.value for code in self.app.code]
 
     def coloured(self) -> list[str]:
-        return [each.proto.body for each in self.app.get("html")]
+        drawn = [each.proto.body for each in self.app.get("html")]
+        return [each for each in drawn if each.startswith("<pre")]
 
 
 def test_code_is_drawn_with_all_it_gave_and_how_it_was_isolated(tmp_path: Path) -> None:

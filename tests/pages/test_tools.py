@@ -84,7 +84,7 @@ def test_every_kind_of_result_is_drawn_as_what_it_is(tmp_path: Path) -> None:
     )
     page.ask()
     assert list(page.app.dataframe[0].value.columns) == ["a", "a (2)"]
-    assert "1000 rows in all" in page.written()
+    assert "of 1000 rows" in page.written()
     assert len(page.app.get("image")) == 1
     [download] = page.app.get("download_button")
     assert download.proto.label == r"Download a\.csv"

@@ -156,7 +156,7 @@ def timer_alone() -> None:
     from pages.parts import transcript
 
     conversation = instance().conversation(st.session_state["id"], Visitor("ann", Access.USER))
-    shown = (conversation.revision, *transcript._around(conversation.job))
+    shown = (conversation.revision, *transcript._around(conversation, conversation.job))
     transcript.draw_live(conversation, shown, Language.ENGLISH)
 
 

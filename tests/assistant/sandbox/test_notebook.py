@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import nbformat
@@ -36,6 +37,7 @@ OUTPUTS: list[Output] = [
     ChartOutput("plotly", {"data": [{"type": "bar", "x": [1]}], "layout": {}}),
     ChartOutput("vega-lite", {"mark": "bar", "data": {"values": [{"a": 1}]}}),
     picture(),
+    replace(picture(), title="Revenue; month"),
 ]
 
 

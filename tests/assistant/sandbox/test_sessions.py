@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from interpreter import NEVER, error_of, open_sessions, run, text_of
+from interpreter import NEVER, error_of, notes_of, open_sessions, run, text_of
 
 from assistant.errors import FileTooLarge
 from assistant.outputs import ErrorOutput, ImageOutput, Output, TableOutput, TextOutput
@@ -86,6 +86,16 @@ def test_several_figures_and_chinese_in_them_are_shown(kept: Session) -> None:
     assert [each for each in result.outputs if isinstance(each, ErrorOutput)] == []
     assert text_of(result, "stderr") == ""
     assert len([each for each in result.outputs if isinstance(each, ImageOutput)]) == 2
+
+
+def test_a_figure_says_what_it_shows_for_people_who_cannot_see_it(kept: Session) -> None:
+    plot = "import matplotlib.pyplot as plt\nplt.plot([1])\n"
+    result = run(
+        kept, f"{plot}plt.title('按月\\n收入'); plt.xlabel('月')\nplt.show()\n{plot}plt.show()"
+    )
+    titled, bare = (each for each in result.outputs if isinstance(each, ImageOutput))
+    assert titled.title == "按月 收入; 月"
+    assert bare.title == ""
 
 
 def test_a_dataframe_is_a_table(kept: Session) -> None:
@@ -204,7 +214,7 @@ def test_a_run_that_does_not_listen_is_killed_and_the_next_is_afresh(tmp_path: P
         result = run(session, "1 + 1")
         assert result.ended == "ok"
         assert text_of(result) == "2"
-        assert "new Python session" in text_of(result, "stderr")
+        assert "new Python session" in notes_of(result)
 
 
 def test_stop_stops_the_code(session: Session) -> None:
@@ -377,7 +387,7 @@ def test_the_oldest_idle_session_makes_room_and_its_variables_are_named(tmp_path
         assert text_of(run(second, "2")) == "2"
         assert first.wait_gone(120)
         assert (first.status.reason, first.status.lost) == ("room", ("kept",))
-        assert "kept" in text_of(run(first, "3"), "stderr")
+        assert "kept" in notes_of(run(first, "3"))
 
 
 def test_when_all_are_busy_a_run_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from engine.kernels.vector import (
     splat_i32,
     store,
     store_bf16,
-    store_f16,
     store_words,
     to_i32,
     turn_pairs,
@@ -103,15 +102,15 @@ def widen_values(first: Any, second: Any, v: Any, token: int, block: int, span: 
 
 
 @njit
-def take_tokens(team: Any, span: Any) -> Any:
-    """The next tokens to work on: (first, end), empty when there are no more.
+def take_tokens(team: Any, tokens: int) -> Any:
+    """The next of a step's tokens to work on: (first, end), empty when there are no more.
 
-    One at a time as long as there are few; then a tile's worth, whose lines lie together.
+    A tile's worth where there are many: neighbours write to the same lines of memory.
     """
-    control, phase, _ = team
-    size = TOKENS if span[0] == 0 else 1
-    first = min(take(control, phase, size), span[1])
-    return first, min(first + size, span[1])
+    control, phase, threads = team
+    size = max(1, min(TOKENS, tokens // (4 * threads)))
+    first = min(take(control, phase, size), tokens)
+    return first, min(first + size, tokens)
 
 
 @njit
@@ -147,7 +146,7 @@ def rms_norm(x: int, weight: int, v: Any, token: int, eps: float, span: Any) -> 
 def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, span: Any) -> None:
     """rms_norm of every token; `x` is float32 [token][k]."""
     while True:
-        first, end = take_tokens(team, span)
+        first, end = take_tokens(team, span[1])
         if first == end:
             return
         for token in range(first, end):
@@ -158,7 +157,7 @@ def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, span: Any) -
 def prepare_tokens(team: Any, v: Any, span: Any) -> None:
     """Have what is in `v.values` ready for the products."""
     while True:
-        first, end = take_tokens(team, span)
+        first, end = take_tokens(team, span[1])
         if first == end:
             return
         for token in range(first, end):
@@ -225,12 +224,3 @@ def rotate(head: int, cos: Any, sin: Any, halves: bool) -> None:
             _rotate_pair(head + 4 * i, head + 4 * (i + count), cos[i], sin[i])
         else:
             _rotate_pair(head + 8 * i, head + 8 * i + 4, cos[i], sin[i])
-
-
-@njit
-def store_element(kv_bytes: int, address: int, value: float) -> None:
-    """One value of the KV cache, of 2 or 4 bytes."""
-    if kv_bytes == 2:
-        store_f16(address, np.float32(value))
-    else:
-        store(address, np.float32(value))

@@ -12,7 +12,6 @@ KERNELS = (
     elementwise.norm_tokens,
     elementwise.prepare_tokens,
     elementwise.rotate,
-    elementwise.store_element,
     elementwise.swiglu,
     formats.open_blocks,
     linear.linear,
@@ -21,6 +20,7 @@ KERNELS = (
     kernel_memory.exp_lanes,
     kernel_memory.follow_steps,
     kernel_memory.lead_steps,
+    kernel_memory.spread_halves,
     kernel_memory.work_in_phases,
 )
 

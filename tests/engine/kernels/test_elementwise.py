@@ -4,13 +4,12 @@ import naive
 import numpy as np
 import numpy.typing as npt
 import pytest
-from kernel_memory import TokenVectors, exp_lanes, solo
+from kernel_memory import TokenVectors, exp_lanes, solo, spread_halves
 
 from engine.kernels.elementwise import (
     norm_tokens,
     prepare_tokens,
     rotate,
-    store_element,
     swiglu,
 )
 
@@ -157,20 +156,14 @@ def test_rotation_turns_pairs_of_the_first_values_and_leaves_the_rest(
     assert np.array_equal(head, expected)
 
 
-def stored(values: Floats, kv_bytes: int) -> npt.NDArray[np.generic]:
-    out = np.zeros(len(values), np.float16 if kv_bytes == 2 else np.float32)
-    for i, value in enumerate(values):
-        store_element(kv_bytes, out[i:].ctypes.data, value)
-    return out
-
-
 HARD = np.array([0.1, -2.5, 65504, 65520, 1e30, -1e30, np.inf, -np.inf, 1e-8, np.nan], np.float32)
 
 
-def test_the_cache_in_half_precision_makes_no_infinity_and_hides_no_damage() -> None:
-    expected = np.clip(HARD, -65504, 65504).astype(np.float16)
-    assert np.array_equal(stored(HARD, 2), expected, equal_nan=True)
-
-
-def test_the_cache_in_full_precision_keeps_values_as_they_are() -> None:
-    assert np.array_equal(stored(HARD, 4), HARD, equal_nan=True)
+@pytest.mark.parametrize("stride", [1, 3])
+def test_half_precision_makes_no_infinity_and_hides_no_damage(stride: int) -> None:
+    values = np.resize(HARD, 16)
+    out = np.full(16 * stride, 7, np.float16)
+    spread_halves(values.ctypes.data, out.ctypes.data, 2 * stride)
+    expected = np.clip(values, -65504, 65504).astype(np.float16)
+    assert np.array_equal(out[::stride], expected, equal_nan=True)
+    assert (np.delete(out, np.s_[::stride]) == 7).all()

@@ -104,6 +104,8 @@
   function inChinese(english) {
     const known = CHINESE.get(english.trim());
     if (known) return known;
+    const [head, ...rest] = english.split(": ");  // "Fullscreen: " and what a figure shows
+    if (rest.length && CHINESE.has(head)) return `${CHINESE.get(head)}：${rest.join(": ")}`;
     for (const [pattern, chinese] of PATTERNS) {
       if (pattern.test(english)) return english.replace(pattern, chinese);
     }

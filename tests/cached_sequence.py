@@ -4,7 +4,7 @@ import naive
 import numpy as np
 from kernel_memory import Floats, Pages, Shape, aligned, solo
 
-from engine.kernels.attention import PAGE, attend, room_bytes, rotate_and_cache
+from engine.kernels.attention import FINISHED, PAGE, attend, room_bytes, rotate_and_cache
 from engine.kernels.dot import TILE
 from engine.quants import QuantType
 
@@ -48,6 +48,7 @@ class Sequence:
         qkv = (self.qkv[first:].ctypes.data, self.qkv.strides[0])
         table, at = self.pages.table, room.ctypes.data
         attend(solo(), work, self.heads, LAYER, table, qkv, out.ctypes.data, at)
+        assert not work[0][:, FINISHED].any()  # as the next layer wants them
         assert (out[tokens] == 7).all()
         return out[:tokens]
 

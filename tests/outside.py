@@ -36,6 +36,7 @@ class World:
             "READABLE": self.base / "readable",
             "MODEL_FILE": self.base / "app" / "model.gguf",
             "HOST_PID": self.process.pid,
+            **{f"NS_{name.upper()}": _namespace(name) for name in ("ipc", "uts", "cgroup")},
             "PORT": self.tcp.getsockname()[1],
             "UNIX_SOCK": self.unix.getsockname(),
             "ABSTRACT": self.abstract.getsockname()[1:].decode(),
@@ -87,6 +88,10 @@ def world() -> Iterator[World]:
             path.chmod(0o777 if path.is_dir() or path.is_socket() else 0o666)
         process = stack.enter_context(_process())
         yield World(base, tcp, unix, abstract, process)
+
+
+def _namespace(name: str) -> str:
+    return str(Path(f"/proc/self/ns/{name}").readlink())
 
 
 def _unix_listener(address: str) -> socket.socket:

@@ -103,6 +103,19 @@ ATTACKS = (
         {"1": {"namespaces": ["pid"], "uid": False}, "2": {"paths": False, "uid": False}},
         root=True,
     ),
+    *(
+        Attack(
+            f"share-the-host's-{name}-namespace",
+            guarded(
+                f"theirs = os.readlink('/proc/self/ns/{name}')\n"
+                f"shared = '@LEVEL@' == 'L1' and theirs == '@NS_{name.upper()}@'\n"
+                "print('BREACH' if shared else 'HELD')"
+            ),
+            {"1": {"namespaces": [name]}},
+            only=("1", "1c"),
+        )
+        for name in ("ipc", "uts", "cgroup")
+    ),
     Attack(
         "write-a-sysctl",
         guarded("os.close(os.open('/proc/sys/kernel/core_pattern', os.O_WRONLY)); print('BREACH')"),

@@ -180,7 +180,7 @@ class _Rebuilt:
 
 def _bounded(key: str, value: object) -> object:
     """A number that says how much there is to draw, within limits."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not isinstance(value, int | float):
         return value
     most = MAX_SIDE if key in _SIDES else MAX_COUNT if key in _COUNTS else math.inf
     return min(value, most)

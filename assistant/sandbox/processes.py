@@ -24,8 +24,12 @@ def memory(pids: Iterable[int], enough: int) -> int:
 
 
 def of_user(uid: int) -> list[int]:
-    """Every process that this uid owns or could become."""
-    return [pid for pid, fields in _statuses() if str(uid) in fields.get("Uid", "").split()]
+    """Every process that this uid owns or could become.
+
+    Not what has ended and waits to be buried: in a container there may be nobody who ever does.
+    """
+    alive = ((pid, fields) for pid, fields in _statuses() if "Z" not in fields.get("State", ""))
+    return [pid for pid, fields in alive if str(uid) in fields.get("Uid", "").split()]
 
 
 def tasks_of_user(uid: int) -> int:

@@ -43,7 +43,7 @@ def apply(edits: object, outputs: list[Output]) -> None:
     for edit in edits:
         try:
             _apply(edit, outputs)
-        except (KeyError, TypeError, AttributeError, IndexError, binascii.Error) as error:
+        except (KeyError, TypeError, IndexError, binascii.Error) as error:
             raise ValueError(f"not a change: {error}") from error
 
 

@@ -120,6 +120,7 @@ def test_the_starter_adds_up_the_primes(real: Assistant) -> None:
 
 @pytest.mark.starter
 def test_the_starter_recovers_from_a_column_that_is_missing(real: Assistant) -> None:
+    """Kernels round differently, and words may change: seen with amx, avx512-vnni and avx2."""
     talk = Talk(real)
     talk.upload("sales.csv", SALES)
     talk.ask("Load sales.csv with pandas and tell me df['Revenue'].sum()")

@@ -302,3 +302,13 @@ def test_what_is_stored_belongs_to_whom_the_folder_belongs_to(folder: WorkFolder
     folder.write("a.csv", b"1")
     known = (folder.path / "a.csv").stat()
     assert (known.st_uid, known.st_gid) == (61000, 61000)
+
+
+def test_an_upload_is_not_written_through_a_link_in_its_temporary_place(
+    folder: WorkFolder, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    (folder.path / ".guessed.part").symlink_to(secret)
+    with pytest.raises(FolderFull):
+        folder.write("a.csv", b"mine")
+    assert secret.read_text() == "canary"

@@ -8,7 +8,13 @@ import pytest
 from cached_sequence import KINDS, LAYER, POSITIONS, Sequence
 from kernel_memory import Shape, aligned, solo, units_by_heads, units_by_tokens
 
-from engine.kernels.attention import FIRST, SLICE, rotate_and_cache, slices_for, sums_bytes
+from engine.kernels.attention import (
+    FIRST,
+    SLICE,
+    rotate_and_cache,
+    slices_for,
+    sums_bytes,
+)
 from engine.quants import QuantType
 
 LENGTHS = (1, 15, 16, 17, 63, 64, 65, 200)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
 from engine.cores import keep_to, team_cores
-from engine.kernels import attention, forward, team, tiled
+from engine.kernels import attention, attention_tiled, forward, team, tiled
 from engine.kernels.dot import AMX, TILE
 from engine.kernels.formats import BLOCK
 from engine.kernels.linear import BLOCK_BYTES, ROWS, Vectors
@@ -18,7 +18,7 @@ from engine.kernels.tiles import TOKENS, configuration
 from engine.kernels.vector import Isa
 from engine.modelfile import ModelFile, RawTensor
 from engine.quants import QuantType, row_bytes, unpack
-from engine.units import Units, sums_bytes, thread_rows
+from engine.units import LongUnits, Units, sums_bytes, thread_rows
 from engine.weights import Weights, allocate
 
 Floats = npt.NDArray[np.float32]
@@ -66,7 +66,8 @@ class Model:
         self._by_tiles = isa.name == AMX and _all_packed(weights)
         self._memory = _Memory(file.config, limits, threads)
         self._units = Units(file.config, limits.tokens, limits.context, threads)
-        self._batch = _batch(limits, self._units)
+        self._long = LongUnits(file.config, limits.tokens, limits.sequences, threads)
+        self._batch = _batch(limits, self._units, self._long)
         factors = file.tensors.get("rope_freqs.weight")
         model = _kernel_model(file.config, weights, limits, factors)
         phases = file.config.layers * forward.PHASES + forward.HEAD_PHASES
@@ -112,6 +113,7 @@ class Model:
     def _fill(self, segments: Sequence[Segment]) -> None:
         batch, token, outputs, few = self._batch, 0, 0, 0
         self._units.clear()
+        self._long.clear()
         for index, segment in enumerate(segments):
             first, count = segment.prefix.places, len(segment.tokens)
             pages = segment.prefix.pages
@@ -119,15 +121,17 @@ class Model:
             batch.pages[index, : len(pages)] = [page.address for page in pages]
             batch.segments[token : token + count] = index
             batch.positions[token : token + count] = np.arange(first, first + count)
-            self._units.add(index, token, count, first)
+            by_tiles = segment.many and self._by_tiles
+            units = self._long if by_tiles and self._long.possible else self._units
+            units.add(index, token, count, first)
             token += count
-            if not (segment.many and self._by_tiles):
+            if not by_tiles:
                 assert few == token - count, "segments to be read by tiles come last"
                 few = token
             wanted = segment.wants_logits
             batch.outputs[outputs : outputs + wanted] = np.arange(token - wanted, token)
             outputs += wanted
-        batch.counts[:] = (token, self._units.count, outputs, few)
+        batch.counts[:] = (token, self._units.count, outputs, few, self._long.count)
 
 
 def _all_packed(weights: Weights) -> bool:
@@ -141,6 +145,7 @@ def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     tokens = _padded(limits.tokens)
     row = sum(_row_widths(config))
     scratch = threads * (_room_bytes(config, tokens) + _attention_bytes(config, limits))
+    scratch += threads * attention_tiled.room_bytes(config.head_dim, _group(config))
     scratch += sums_bytes(config, limits.context, threads)
     logits = limits.outputs * _padded(config.vocab_size, 16)
     rotary = limits.context * config.rotary_dim
@@ -172,6 +177,11 @@ def _room_bytes(config: ModelConfig, tokens: int) -> int:
 def _attention_bytes(config: ModelConfig, limits: Limits) -> int:
     """A thread's scratch of kernels.attention.attend."""
     return attention.room_bytes(config.head_dim, thread_rows(config), limits.context)
+
+
+def _group(config: ModelConfig) -> int:
+    """Query heads that share a KV head."""
+    return config.heads // config.kv_heads
 
 
 class _Memory:
@@ -224,7 +234,7 @@ class _Memory:
 
     def _thread(self, config: ModelConfig, limits: Limits) -> list[int]:
         """Scratch of `product`: a panel's bytes, its scales and its minima (a pair per 16 k), the
-        tiles' configuration, a group's tiles and its sums; then of `attend`.
+        tiles' configuration, a group's tiles and its sums; then of `attend` and `attend_long`.
         """
         columns = _columns(config)
         scales = columns // 16 * 64
@@ -233,19 +243,21 @@ class _Memory:
         self._kept.append(tiles)
         group = [self._room(size) for size in (tiled.ROOM_WEIGHTS, tiled.sums_bytes(limits.tokens))]
         attending = self._room(_attention_bytes(config, limits))
-        return [*panel, tiles.ctypes.data, *group, attending]
+        long = self._room(attention_tiled.room_bytes(config.head_dim, _group(config)))
+        return [*panel, tiles.ctypes.data, *group, attending, long]
 
 
-def _batch(limits: Limits, units: Units) -> forward.Batch:
+def _batch(limits: Limits, units: Units, long: LongUnits) -> forward.Batch:
     def table(*shape: int) -> npt.NDArray[np.int64]:
         return np.zeros(shape, np.int64)
 
     return forward.Batch(
-        counts=table(4),
+        counts=table(5),
         segments=table(limits.tokens),
         positions=table(limits.tokens),
         pages=table(limits.sequences, pages_for(limits.context)),
         units=units.table,
+        long=long.table,
         outputs=table(limits.outputs),
     )
 

@@ -8,11 +8,12 @@ from itertools import pairwise
 import numpy as np
 
 from engine.config import ModelConfig
-from engine.kernels import attention
+from engine.kernels import attention, attention_tiled
 from engine.kernels.dot import TILE
 from engine.weights import allocate
 
 _SHARED_TOKENS = 16  # of a step, whose contexts threads may share; more are units enough
+_UNITS = 4  # of prompts for each thread, so that none waits long for another
 _PIECES = 16  # most parts that a token's context is cut into
 
 
@@ -72,3 +73,35 @@ class Units:
     def _append(self, units: list[list[int]]) -> None:
         self.table[self.count : self.count + len(units)] = units
         self.count += len(units)
+
+
+class LongUnits:
+    """The same for segments that are read by tiles: kernels.attention_tiled."""
+
+    def __init__(self, config: ModelConfig, tokens: int, sequences: int, threads: int) -> None:
+        blocks = -(-tokens // attention_tiled.UNIT_TOKENS) + sequences
+        self.table = np.zeros((blocks * config.heads, attention_tiled.UNIT_FIELDS), np.int64)
+        self.count = 0
+        self.possible = config.head_dim % 32 == 0
+        self._config, self._threads = config, threads
+
+    def clear(self) -> None:
+        self.count = 0
+
+    def add(self, segment: int, token: int, count: int, first: int) -> None:
+        """As of `Units`. The last tokens, which see the most, come first."""
+        size = attention_tiled.UNIT_TOKENS
+        starts = range(0, count, size)
+        heads = self._heads_of_a_unit(len(starts))
+        for at in reversed(starts):
+            for head in range(0, self._config.heads, heads):
+                unit = [segment, head, heads, token + at, min(size, count - at), first + at]
+                self.table[self.count] = unit
+                self.count += 1
+
+    def _heads_of_a_unit(self, blocks: int) -> int:
+        """As many as share a KV head, which is widened for them once, if threads have enough."""
+        heads = self._config.heads // self._config.kv_heads
+        while heads % 2 == 0 and blocks * self._config.heads // heads < _UNITS * self._threads:
+            heads //= 2
+        return heads

@@ -15,7 +15,7 @@ from engine.kernels.elementwise import exp
 from engine.kernels.formats import FLOATS, block_bytes, panel_bytes, unit_bytes
 from engine.kernels.linear import Vectors
 from engine.kernels.pack import pack
-from engine.kernels.vector import load_f32, splat_f32, store
+from engine.kernels.vector import load_f32, splat_f32, store, store_halves
 from engine.quants import QuantType, row_bytes, unpack
 
 Floats = npt.NDArray[np.float32]
@@ -209,6 +209,11 @@ def units_by_heads(shape: Shape, tokens: int, first: int) -> list[list[int]]:
 def exp_lanes(source: int, target: int, count: int) -> None:
     for at in range(0, 4 * count, 64):
         store(target + at, exp(load_f32(source + at)))
+
+
+@njit
+def spread_halves(source: int, target: int, stride: int) -> None:
+    store_halves(target, load_f32(source), stride)
 
 
 @njit

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from engine.kernels.dot import TILE, add_float, add_scaled, lane_sums, zeros
-from engine.kernels.elementwise import exp, rotate, store_element
+from engine.kernels.elementwise import exp, rotate, take_tokens
 from engine.kernels.formats import F16, F32, I8, Q8_0
 from engine.kernels.team import _fetch_add, take
 from engine.kernels.vector import (
@@ -34,10 +34,11 @@ from engine.kernels.vector import (
     prefetch,
     reduce_max,
     reduce_sum,
-    scalar_f32,
     splat_f32,
     store,
     store_f16,
+    store_floats,
+    store_halves,
     store_octets,
     to_i32,
 )
@@ -93,10 +94,12 @@ def block_address(page: int, h: Any, layer: int, kv_head: int, values: int) -> i
 @njit
 def _cache_floats(source: int, h: Any, block: int, slot: int, by_16: int, by_1: int) -> None:
     """A head's values to their places: `by_16` and `by_1` are the steps of 16 dims and of one."""
-    size = h.width // 16
-    for d in range(h.head_dim):
-        at = slot + d // 16 * by_16 + d % 16 * by_1
-        store_element(size, block + size * at, scalar_f32(source + 4 * d))
+    for part in range(h.head_dim // 16):
+        value, at = load_f32(source + 64 * part), slot + by_16 * part
+        if h.kind == F16:
+            store_halves(block + 2 * at, value, 2 * by_1)
+        else:
+            store_floats(block + 4 * at, value, 4 * by_1)
 
 
 @njit
@@ -142,19 +145,18 @@ def _cache_token(qkv: int, h: Any, layer: int, page: int, slot: int) -> None:
 @njit
 def rotate_and_cache(team: Any, qkv: int, h: Any, layer: int, batch: Any, tokens: int) -> None:
     """Rotate every token's queries and keys and write keys and values to the cache."""
-    control, phase, _ = team
     segments, positions, pages = batch
     row = 4 * h.head_dim * (h.heads + 2 * h.kv_heads)
     while True:
-        token = take(control, phase, 1)
-        if token >= tokens:
+        first, end = take_tokens(team, tokens)
+        if first == end:
             return
-        position = positions[token]
-        for head in range(h.heads + h.kv_heads):
-            at = qkv + row * token + 4 * h.head_dim * head
-            rotate(at, h.cos[position], h.sin[position], h.halves)
-        page = pages[segments[token], position // PAGE]
-        _cache_token(qkv + row * token, h, layer, page, position % PAGE)
+        for token in range(first, end):
+            position, at = positions[token], qkv + row * token
+            for head in range(h.heads + h.kv_heads):
+                rotate(at + 4 * h.head_dim * head, h.cos[position], h.sin[position], h.halves)
+            page = pages[segments[token], position // PAGE]
+            _cache_token(at, h, layer, page, position % PAGE)
 
 
 # --- reading ------------------------------------------------------------------------------------

@@ -118,5 +118,5 @@ def _signatures(isa: Isa) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     model = forward.Model(matrices, table, words, 0, heads, 1e-5)
     vectors = Vectors(0, 0, 0, 0, 0, 0, 0)
     buffers = forward.Buffers(0, 0, 0, 0, 0, 0, vectors, vectors, vectors, vectors, table)
-    batch = forward.Batch(words, words, words, table, table, words)
+    batch = forward.Batch(words, words, words, table, table, table, words)
     yield forward.walk, (isa, (words, 1, 0), model, buffers, batch, 0)

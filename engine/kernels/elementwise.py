@@ -7,7 +7,7 @@ from numba import njit
 
 from engine.kernels.dot import TILE
 from engine.kernels.team import take
-from engine.kernels.tiles import token_tile
+from engine.kernels.tiles import TOKENS, token_tile
 from engine.kernels.vector import (
     absolute,
     as_f32,
@@ -24,9 +24,9 @@ from engine.kernels.vector import (
     splat_i32,
     store,
     store_bf16,
-    store_f16,
     store_words,
     to_i32,
+    turn_pairs,
     where_above,
 )
 
@@ -89,49 +89,80 @@ def prepare_block(values: int, v: Any, token: int, block: int, span: Any) -> Non
     """Have 32 values of a token ready for the products: span = (first by tiles, end)."""
     if token < span[0]:
         quantize_block(values, v, token, block)
-        return
+    else:
+        widen_values(load_f32(values), load_f32(values + 64), v, token, block, span)
+
+
+@njit
+def widen_values(first: Any, second: Any, v: Any, token: int, block: int, span: Any) -> None:
+    """Write 32 values to the tile of a token that goes by tiles."""
     at = v.wide + token_tile(span[1] - span[0], v.k // 32, token - span[0], block)
-    store_bf16(at, load_f32(values))
-    store_bf16(at + 32, load_f32(values + 64))
+    store_bf16(at, first)
+    store_bf16(at + 32, second)
+
+
+@njit
+def take_tokens(team: Any, tokens: int) -> Any:
+    """The next of a step's tokens to work on: (first, end), empty when there are no more.
+
+    A tile's worth where there are many: neighbours write to the same lines of memory.
+    """
+    control, phase, threads = team
+    size = max(1, min(TOKENS, tokens // (4 * threads)))
+    first = min(take(control, phase, size), tokens)
+    return first, min(first + size, tokens)
+
+
+@njit
+def _root_mean_square(x: int, k: int, eps: float) -> Any:
+    total = splat_f32(np.float32(0))
+    for at in range(0, 4 * k, 64):
+        value = load_f32(x + at)
+        total = fma(value, value, total)
+    mean = np.float64(reduce_sum(total)) / k
+    return splat_f32(np.float32(1.0 / np.sqrt(mean + eps)))
 
 
 @njit
 def rms_norm(x: int, weight: int, v: Any, token: int, eps: float, span: Any) -> None:
-    """x / sqrt(mean(x * x) + eps) * weight for one token, to `v`."""
-    total = splat_f32(np.float32(0))
-    for k in range(0, v.k, 16):
-        value = load_f32(x + 4 * k)
-        total = fma(value, value, total)
-    mean = np.float64(reduce_sum(total)) / v.k
-    scale = splat_f32(np.float32(1.0 / np.sqrt(mean + eps)))
-    out = v.values + 4 * v.k * token
-    for k in range(0, v.k, 16):
-        store(out + 4 * k, load_f32(x + 4 * k) * scale * load_f32(weight + 4 * k))
+    """x / sqrt(mean(x * x) + eps) * weight for one token, ready for the products.
+
+    `v.values` has it as well if the token goes by vectors.
+    """
+    scale, out = _root_mean_square(x, v.k, eps), v.values + 4 * v.k * token
     for block in range(v.k // 32):
-        prepare_block(out + 128 * block, v, token, block, span)
+        at = 128 * block
+        first = load_f32(x + at) * scale * load_f32(weight + at)
+        second = load_f32(x + at + 64) * scale * load_f32(weight + at + 64)
+        if token < span[0]:
+            store(out + at, first)
+            store(out + at + 64, second)
+            quantize_block(out + at, v, token, block)
+        else:
+            widen_values(first, second, v, token, block, span)
 
 
 @njit
 def norm_tokens(team: Any, x: int, weight: int, v: Any, eps: float, span: Any) -> None:
     """rms_norm of every token; `x` is float32 [token][k]."""
-    control, phase, _ = team
     while True:
-        token = take(control, phase, 1)
-        if token >= span[1]:
+        first, end = take_tokens(team, span[1])
+        if first == end:
             return
-        rms_norm(x + 4 * v.k * token, weight, v, token, eps, span)
+        for token in range(first, end):
+            rms_norm(x + 4 * v.k * token, weight, v, token, eps, span)
 
 
 @njit
 def prepare_tokens(team: Any, v: Any, span: Any) -> None:
     """Have what is in `v.values` ready for the products."""
-    control, phase, _ = team
     while True:
-        token = take(control, phase, 1)
-        if token >= span[1]:
+        first, end = take_tokens(team, span[1])
+        if first == end:
             return
-        for block in range(v.k // 32):
-            prepare_block(v.values + 4 * v.k * token + 128 * block, v, token, block, span)
+        for token in range(first, end):
+            for block in range(v.k // 32):
+                prepare_block(v.values + 4 * v.k * token + 128 * block, v, token, block, span)
 
 
 _PIECE = 32  # blocks of one piece of work in `swiglu`
@@ -169,20 +200,27 @@ def _rotate_pair(a: int, b: int, cos: float, sin: float) -> None:
 
 
 @njit
+def _rotate_16(head: int, i: int, cos: Any, sin: Any, halves: bool) -> None:
+    """Pairs i to i + 15, to the bit as `_rotate_pair`."""
+    c, s = load_f32(cos.ctypes.data + 4 * i), load_f32(sin.ctypes.data + 4 * i)
+    if not halves:
+        turn_pairs(head + 8 * i, c, s)
+        return
+    at, other = head + 4 * i, head + 4 * (i + len(cos))
+    x, y = load_f32(at), load_f32(other)
+    store(at, x * c - y * s)
+    store(other, x * s + y * c)
+
+
+@njit
 def rotate(head: int, cos: Any, sin: Any, halves: bool) -> None:
     """Turn the first 2 * len(cos) values of a head by a position's angles, in place."""
     count = len(cos)
-    for i in range(count):
+    whole = count // 16 * 16
+    for i in range(0, whole, 16):
+        _rotate_16(head, i, cos, sin, halves)
+    for i in range(whole, count):
         if halves:
             _rotate_pair(head + 4 * i, head + 4 * (i + count), cos[i], sin[i])
         else:
             _rotate_pair(head + 8 * i, head + 8 * i + 4, cos[i], sin[i])
-
-
-@njit
-def store_element(kv_bytes: int, address: int, value: float) -> None:
-    """One value of the KV cache, of 2 or 4 bytes."""
-    if kv_bytes == 2:
-        store_f16(address, np.float32(value))
-    else:
-        store(address, np.float32(value))

@@ -18,6 +18,7 @@ from typing import Any
 from numba import njit
 
 from engine.kernels.attention import attend, rotate_and_cache
+from engine.kernels.attention_tiled import attend_long
 from engine.kernels.elementwise import norm_tokens, prepare_tokens
 from engine.kernels.linear import ROWS
 from engine.kernels.team import await_epoch, await_helpers, barrier, finish, open_step
@@ -30,8 +31,10 @@ SLOTS = 7
 
 # Phases of a layer in which threads share work, each with its counter (team.take): a product takes
 # two, and `gated` four.
-NORM, PROJECT, CACHE, ATTEND, PREPARE, MIX, NORM2, WIDEN, NARROW = 0, 1, 7, 8, 9, 10, 12, 13, 17
-PHASES = 19
+NORM, PROJECT, CACHE, ATTEND, LONG, PREPARE, MIX, NORM2, WIDEN, NARROW = (
+    0, 1, 7, 8, 9, 10, 11, 13, 14, 18
+)  # fmt: skip
+PHASES = 20
 HEAD_PHASES = 3
 
 # matrices: int64 [layer][slot][field]; norms: int64 [layer][2] addresses; head: a matrix row;
@@ -40,16 +43,18 @@ Model = namedtuple("Model", "matrices norms head head_norm heads eps")
 
 # Addresses: x [token][hidden], qkv [token][...], gate and up [token][ffn], logits [row][...] with
 # `logits_stride` bytes a row; Vectors: normed, attended, inner (of the feed-forward), last (the
-# tokens that want logits). rooms: int64 [thread][7]: scratch of `product` (6) and of `attend`.
+# tokens that want logits). rooms: int64 [thread][8]: scratch of `product` (6), `attend`
+# and `attend_long`.
 Buffers = namedtuple(
     "Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms"
 )
 
-# counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles]; segments,
-# positions: int64 per token; pages: int64 [segment][page]; units: see attention; outputs: int64,
+# counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles, long]; segments,
+# positions: int64 per token; pages: int64 [segment][page]; units: see attention; long: units of
+# those that go by tiles, see attention_tiled; outputs: int64,
 # the tokens that want logits.
-Batch = namedtuple("Batch", "counts segments positions pages units outputs")
-TOKENS, UNITS, OUTPUTS, FEW = range(4)
+Batch = namedtuple("Batch", "counts segments positions pages units long outputs")
+TOKENS, UNITS, OUTPUTS, FEW, LONG_UNITS = range(5)
 
 
 @njit(inline="always")
@@ -76,7 +81,10 @@ def _attention(isa: Any, team: Any, model: Any, b: Any, batch: Any, layer: int) 
     barrier(control, threads)
     work = (batch.units, batch.counts[UNITS])
     share = (control, first + ATTEND, threads)
-    attend(share, work, h, layer, batch.pages, (b.qkv, width), b.attended.values, room[6])
+    qkv, out = (b.qkv, width), b.attended.values
+    attend(share, work, h, layer, batch.pages, qkv, out, room[6])
+    share, work = (control, first + LONG, threads), (batch.long, batch.counts[LONG_UNITS])
+    attend_long(isa, share, work, h, layer, batch.pages, qkv, out, (room[3], room[7]))
     barrier(control, threads)
     prepare_tokens((control, first + PREPARE, threads), b.attended, span)
     barrier(control, threads)

@@ -185,6 +185,17 @@ def emit_pairs(b: ir.IRBuilder, first: ir.Value, second: ir.Value, address: ir.V
     _store(b, b.shuffle_vector(words, words, mask), address)
 
 
+@intrinsic
+def pair_rows(_typing: Any, first: Any, second: Any, address: Any) -> Any:
+    """Write two rows of 16 as one of a tile of weights: 16 pairs of bfloat16."""
+
+    def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        emit_pairs(b, *args)
+        return context.get_dummy_value()
+
+    return types.void(F32, F32, types.int64), codegen
+
+
 _PAIR = types.UniTuple(F32, 2)
 
 

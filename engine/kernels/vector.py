@@ -184,20 +184,57 @@ def store(_typing: Any, address: Any, value: Any) -> Any:
     return types.void(types.int64, value), codegen
 
 
+def _to_f16(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
+    """float32 as float16, clamped so that it does not become infinite; NaN stays NaN."""
+    halves: ir.Type = F16T
+    if isinstance(value.type, ir.VectorType):
+        halves = ir.VectorType(F16T, value.type.count)
+    for beyond, limit in ((">", 65504.0), ("<", -65504.0)):
+        bound = ir.Constant(F32T, limit)
+        if halves is not F16T:
+            bound = ir.Constant(value.type, [limit] * LANES)
+        value = builder.select(builder.fcmp_ordered(beyond, value, bound), bound, value)
+    return builder.fptrunc(value, halves)
+
+
 @intrinsic
 def store_f16(_typing: Any, address: Any, value: Any) -> Any:
     """Write a float32 as float16, clamped so that it does not become infinite; NaN stays NaN."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        clamped = args[1]
-        for beyond, limit in ((">", 65504.0), ("<", -65504.0)):
-            bound = ir.Constant(F32T, limit)
-            outside = builder.fcmp_ordered(beyond, clamped, bound)
-            clamped = builder.select(outside, bound, clamped)
-        _store(builder, builder.fptrunc(clamped, F16T), args[0])
+        _store(builder, _to_f16(builder, args[1]), args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.float32), codegen
+
+
+def _spread(builder: ir.IRBuilder, address: ir.Value, value: ir.Value, stride: ir.Value) -> None:
+    """Write 16 lanes, each `stride` bytes after the one before."""
+    for i in range(LANES):
+        _store(builder, builder.extract_element(value, ir.Constant(I32T, i)), address)
+        address = builder.add(address, stride)
+
+
+@intrinsic
+def store_halves(_typing: Any, address: Any, value: Any, stride: Any) -> Any:
+    """Write 16 float32 as `store_f16` does, each `stride` bytes after the one before."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        _spread(builder, args[0], _to_f16(builder, args[1]), args[2])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, F32, types.int64), codegen
+
+
+@intrinsic
+def store_floats(_typing: Any, address: Any, value: Any, stride: Any) -> Any:
+    """Write 16 float32, each `stride` bytes after the one before."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        _spread(builder, args[0], args[1], args[2])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, F32, types.int64), codegen
 
 
 @intrinsic
@@ -362,14 +399,33 @@ def store_octets(_typing: Any, address: Any, value: Any, stride: Any) -> Any:
     """Write 16 int32 lanes as int8, each `stride` bytes after the one before."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        address = args[0]
         octets = builder.trunc(args[1], ir.VectorType(I8, LANES))
-        for i in range(LANES):
-            _store(builder, builder.extract_element(octets, ir.Constant(I32T, i)), address)
-            address = builder.add(address, args[2])
+        _spread(builder, args[0], octets, args[2])
         return context.get_dummy_value()
 
     return types.void(types.int64, I32, types.int64), codegen
+
+
+@intrinsic
+def turn_pairs(_typing: Any, address: Any, cos: Any, sin: Any) -> Any:
+    """Turn 16 pairs of neighbours at `address` in place: (x cos - y sin, x sin + y cos)."""
+    pairs, swapped = [lane // 2 for lane in range(LANES)], [lane ^ 1 for lane in range(LANES)]
+    signs = ir.Constant(V_F32, [-1.0, 1.0] * (LANES // 2))
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def lanes(value: ir.Value, order: list[int]) -> ir.Value:
+            mask = ir.Constant(ir.VectorType(I32T, LANES), order)
+            return builder.shuffle_vector(value, value, mask)
+
+        for half in range(2):
+            at = _offset(builder, args[0], 64 * half)
+            value, order = _load(builder, at, V_F32), [LANES // 2 * half + pair for pair in pairs]
+            turned = builder.fmul(lanes(value, swapped), lanes(args[2], order))
+            kept = builder.fmul(value, lanes(args[1], order))
+            _store(builder, builder.fadd(kept, builder.fmul(turned, signs)), at)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, F32, F32), codegen
 
 
 @intrinsic

@@ -23,7 +23,7 @@ from engine.kernels.attention import (
     slices_for,
     sums_bytes,
 )
-from engine.units import Units
+from engine.units import LongUnits, Units
 
 CONTEXT = 40 * SLICE
 
@@ -109,3 +109,45 @@ def test_a_new_step_begins_with_all_the_room() -> None:
         for token in range(16):
             units.add(token, token, 1, CONTEXT - 1)
         assert (units.table[: units.count, SUMS] > 0).all()
+
+
+def done_by_tiles(units: LongUnits) -> Counter[tuple[int, int]]:
+    """How often each (token, head) is computed; their places must follow each other."""
+    found: Counter[tuple[int, int]] = Counter()
+    for _, head, heads, token, count, _ in units.table[: units.count]:
+        found.update((token + at, head + i) for at in range(count) for i in range(heads))
+    return found
+
+
+@pytest.mark.parametrize(("heads", "kv_heads"), [(32, 2), (12, 2), (9, 3), (4, 4), (8, 1)])
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_every_head_of_a_long_prompts_tokens_is_done_once(
+    heads: int, kv_heads: int, threads: int
+) -> None:
+    units = LongUnits(model(heads, kv_heads), 700, 3, threads)
+    token = 0
+    for segment, count in enumerate([1, 33, 600]):
+        units.add(segment, token, count, 100 * segment)
+        token += count
+    found = done_by_tiles(units)
+    assert set(found) == {(at, head) for at in range(token) for head in range(heads)}
+    assert set(found.values()) == {1}
+    for segment, head, several, first, _, place in units.table[: units.count]:
+        group = heads // kv_heads
+        assert head // group == (head + several - 1) // group
+        assert place - first == 100 * segment - (0, 1, 34)[segment]
+
+
+def test_long_prompts_are_cut_finer_where_there_are_more_threads() -> None:
+    counts = []
+    for threads in (1, 4, 16):
+        units = LongUnits(model(32, 2), 64, 1, threads)
+        units.add(0, 0, 64, 0)
+        counts.append(units.count)
+    assert counts == [4, 16, 64]
+
+
+@pytest.mark.parametrize(("head_dim", "possible"), [(32, True), (48, False), (128, True)])
+def test_tiles_want_heads_of_whole_blocks(head_dim: int, possible: bool) -> None:
+    config: Any = SimpleNamespace(heads=2, kv_heads=2, head_dim=head_dim)
+    assert LongUnits(config, 32, 1, 1).possible is possible

@@ -3,15 +3,15 @@
 import kernel_memory
 import pytest
 
-from engine.kernels import attention, elementwise, formats, linear, tiled
+from engine.kernels import attention, attention_tiled, elementwise, formats, linear, tiled
 
 KERNELS = (
     attention.attend,
     attention.rotate_and_cache,
+    attention_tiled.attend_tiled,
     elementwise.norm_tokens,
     elementwise.prepare_tokens,
     elementwise.rotate,
-    elementwise.store_element,
     elementwise.swiglu,
     formats.open_blocks,
     linear.linear,
@@ -20,6 +20,7 @@ KERNELS = (
     kernel_memory.exp_lanes,
     kernel_memory.follow_steps,
     kernel_memory.lead_steps,
+    kernel_memory.spread_halves,
     kernel_memory.work_in_phases,
 )
 

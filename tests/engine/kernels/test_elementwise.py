@@ -4,13 +4,12 @@ import naive
 import numpy as np
 import numpy.typing as npt
 import pytest
-from kernel_memory import TokenVectors, exp_lanes, solo
+from kernel_memory import TokenVectors, exp_lanes, solo, spread_halves
 
 from engine.kernels.elementwise import (
     norm_tokens,
     prepare_tokens,
     rotate,
-    store_element,
     swiglu,
 )
 
@@ -95,6 +94,18 @@ def test_norm_divides_by_the_root_mean_square(tokens: int) -> None:
     assert_quantized(vectors, tokens)
 
 
+def test_norms_behind_the_few_become_bfloat16_tiles() -> None:
+    few, tokens, k = 3, 40, 544
+    x, weight = token_values(tokens, k), RNG.uniform(0.5, 1.5, k).astype(np.float32)
+    vectors, quantized = TokenVectors(tokens, k), TokenVectors(tokens, k)
+    at = (x.ctypes.data, weight.ctypes.data)
+    norm_tokens(solo(), *at, vectors.vectors, 1e-5, (few, tokens))
+    norm_tokens(solo(), *at, quantized.vectors, 1e-5, (tokens, tokens))
+    assert_quantized(vectors, few)
+    tiles = naive.tiles_of(vectors.wide, tokens - few, k)
+    assert np.array_equal(tiles, naive.bfloat16(quantized.values[few:tokens]))
+
+
 @pytest.mark.parametrize("k", [64, 2080])  # one span of work a token, and three, the last short
 def test_swiglu_is_the_gates_silu_times_up(k: int) -> None:
     tokens = 3
@@ -133,7 +144,7 @@ def test_a_bfloat16_keeps_what_is_not_a_number(bad: float) -> None:
 
 
 @pytest.mark.parametrize("halves", [True, False])
-@pytest.mark.parametrize("turned", [16, 32, 64])
+@pytest.mark.parametrize("turned", [16, 32, 48, 64])
 def test_rotation_turns_pairs_of_the_first_values_and_leaves_the_rest(
     halves: bool, turned: int
 ) -> None:
@@ -145,20 +156,14 @@ def test_rotation_turns_pairs_of_the_first_values_and_leaves_the_rest(
     assert np.array_equal(head, expected)
 
 
-def stored(values: Floats, kv_bytes: int) -> npt.NDArray[np.generic]:
-    out = np.zeros(len(values), np.float16 if kv_bytes == 2 else np.float32)
-    for i, value in enumerate(values):
-        store_element(kv_bytes, out[i:].ctypes.data, value)
-    return out
-
-
 HARD = np.array([0.1, -2.5, 65504, 65520, 1e30, -1e30, np.inf, -np.inf, 1e-8, np.nan], np.float32)
 
 
-def test_the_cache_in_half_precision_makes_no_infinity_and_hides_no_damage() -> None:
-    expected = np.clip(HARD, -65504, 65504).astype(np.float16)
-    assert np.array_equal(stored(HARD, 2), expected, equal_nan=True)
-
-
-def test_the_cache_in_full_precision_keeps_values_as_they_are() -> None:
-    assert np.array_equal(stored(HARD, 4), HARD, equal_nan=True)
+@pytest.mark.parametrize("stride", [1, 3])
+def test_half_precision_makes_no_infinity_and_hides_no_damage(stride: int) -> None:
+    values = np.resize(HARD, 16)
+    out = np.full(16 * stride, 7, np.float16)
+    spread_halves(values.ctypes.data, out.ctypes.data, 2 * stride)
+    expected = np.clip(values, -65504, 65504).astype(np.float16)
+    assert np.array_equal(out[::stride], expected, equal_nan=True)
+    assert (np.delete(out, np.s_[::stride]) == 7).all()

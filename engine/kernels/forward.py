@@ -43,16 +43,15 @@ Model = namedtuple("Model", "matrices norms head head_norm heads eps")
 
 # Addresses: x [token][hidden], qkv [token][...], gate and up [token][ffn], logits [row][...] with
 # `logits_stride` bytes a row; Vectors: normed, attended, inner (of the feed-forward), last (the
-# tokens that want logits). rooms: int64 [thread][8]: scratch of `product` (6), `attend`
-# and `attend_long`.
+# tokens that want logits). rooms: int64 [thread][8]: scratch of `product` (6), `attend` and
+# `attend_long`.
 Buffers = namedtuple(
     "Buffers", "x qkv gate up logits logits_stride normed attended inner last rooms"
 )
 
 # counts: int64 [tokens, units, outputs, few: tokens before those that go by tiles, long]; segments,
 # positions: int64 per token; pages: int64 [segment][page]; units: see attention; long: units of
-# those that go by tiles, see attention_tiled; outputs: int64,
-# the tokens that want logits.
+# those that go by tiles, see attention_tiled; outputs: int64, the tokens that want logits.
 Batch = namedtuple("Batch", "counts segments positions pages units long outputs")
 TOKENS, UNITS, OUTPUTS, FEW, LONG_UNITS = range(5)
 

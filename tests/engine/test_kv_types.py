@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import run_model
+from generations import read
 from gguf_files import WrittenModel, write_chatglm, write_llama, write_qwen2
 
 from engine import (
@@ -16,10 +17,7 @@ from engine import (
     BadSetting,
     Engine,
     EngineOptions,
-    Finished,
-    Generation,
     SamplingParams,
-    Token,
     asked_kv_type,
 )
 from engine.cache import page_bytes
@@ -51,16 +49,6 @@ def plain(request: pytest.FixtureRequest, path: Path) -> Iterator[tuple[str, Eng
     """Each type, and an engine with it that does not guess."""
     with closing(load(path, request.param)) as engine:
         yield request.param, engine
-
-
-def read(generation: Generation) -> tuple[list[int], Finished]:
-    ids: list[int] = []
-    for event in generation:
-        if isinstance(event, Token):
-            ids.append(event.id)
-        if isinstance(event, Finished):
-            return ids, event
-    raise AssertionError("a generation ended without Finished")
 
 
 def answer(engine: Engine, prompt: list[int]) -> list[int]:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generations import read
 from gguf_files import write_qwen2
 
-from engine import Engine, EngineOptions, Finished, Generation, SamplingParams, Token
+from engine import Engine, EngineOptions, SamplingParams, Token
 from engine.model import Model, Segment
 from engine.quants import QuantType
 
@@ -54,16 +55,6 @@ class Steps:
             return step(model, segments)
 
         monkeypatch.setattr(Model, "step", counted)
-
-
-def read(generation: Generation) -> tuple[list[int], Finished]:
-    ids: list[int] = []
-    for event in generation:
-        if isinstance(event, Token):
-            ids.append(event.id)
-        if isinstance(event, Finished):
-            return ids, event
-    raise AssertionError("a generation ended without Finished")
 
 
 @pytest.mark.parametrize("params", [GREEDY, DRAWN, replace(DRAWN, repetition_penalty=1.1)])

@@ -63,8 +63,15 @@ def for_everybody(base: Path, environment: Path) -> None:
     _environment(base / "kernel", python)
     ignore = shutil.ignore_patterns(*UNUSED)
     library = base / "kernel" / "lib"
-    shutil.copytree(environment / "lib", library, copy_function=os.link, ignore=ignore)
+    shutil.copytree(environment / "lib", library, copy_function=_linked, ignore=ignore)
     shutil.copytree(environment / "matplotlib", base / "kernel" / "matplotlib")
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one that has no links
+        shutil.copy2(source, target)
 
 
 def _environment(folder: Path, python: Path) -> Path:

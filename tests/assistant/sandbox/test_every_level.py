@@ -43,12 +43,11 @@ def named(places: list[tuple[Level, int]]) -> list[object]:
 
 @pytest.fixture(scope="module")
 def base() -> Iterator[Path]:
-    """The program and its Pythons, where everybody may come; beside what it links to."""
-    environment = kernel_environment(model_home()).folder
-    with TemporaryDirectory(dir=environment.parent, prefix="everybody-") as folder:
+    """The program and its Pythons, where everybody may come: not in a home, which may be closed."""
+    with TemporaryDirectory(prefix="everybody-") as folder:
         made = Path(folder)
         made.chmod(0o755)
-        for_everybody(made, environment)
+        for_everybody(made, kernel_environment(model_home()).folder)
         (made / "home").mkdir()
         (made / "home").chmod(0o777)
         (made / "code").mkdir()

@@ -95,6 +95,7 @@
   ].join(",");
   const ZONES = "[data-testid=stFileUploaderDropzone]";
   const NAMES = ["aria-label", "title", "placeholder"];
+  const SAYS = "[data-page-says]";
   const NAMED = NAMES.map((name) => `[${name}]`).join(",");
 
   let language = "";
@@ -173,24 +174,32 @@
   document.body.append(region);
 
   function heed(element) {
-    const found = [...element.querySelectorAll("[data-page-language],[data-page-says]")];
-    if (element.matches("[data-page-language],[data-page-says]")) found.push(element);
+    const found = [...element.querySelectorAll(`[data-page-language],${SAYS}`)];
+    if (element.matches(`[data-page-language],${SAYS}`)) found.push(element);
     for (const each of found) {
       each.closest("[data-testid=stElementContainer]")?.style.setProperty("display", "none");
-      const { pageLanguage, pageSays } = each.dataset;
+      const { pageLanguage } = each.dataset;
       if (pageLanguage && pageLanguage !== language) {
         language = pageLanguage;
         document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
         look(document.body);
       }
-      if (pageSays !== undefined && pageSays !== told) {
-        if (told !== undefined) region.textContent = pageSays;
-        told = pageSays;
-      }
     }
   }
 
+  // Until a run of the page has ended, what was said before stands beside what is said now, and
+  // either may be built anew meanwhile: which is which cannot be told until one is left.
+  function announce() {
+    const standing = document.querySelectorAll(SAYS);
+    if (standing.length !== 1) return;
+    const { pageSays } = standing[0].dataset;
+    if (pageSays === told) return;
+    if (told !== undefined) region.textContent = pageSays;
+    told = pageSays;
+  }
+
   look(document.body);
+  announce();
   new MutationObserver((changes) => {
     for (const change of changes) {
       if (region.contains(change.target)) continue;
@@ -201,6 +210,7 @@
         if (change.target.matches(ZONES)) tell(change.target);
       }
     }
+    announce();
   }).observe(document.documentElement, {
     subtree: true, childList: true, characterData: true, attributeFilter: NAMES,
   });

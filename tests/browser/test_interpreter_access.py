@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import Server, serve
+from browsing import ROOT, Server, serve
 from playwright.sync_api import Browser, Locator, Page, expect
 
 pytestmark = pytest.mark.browser
@@ -206,6 +206,18 @@ def test_what_happens_is_told_to_people_who_hear_the_page(server: Server, page: 
     expect(status).to_have_text("Stopped")
     ask(server, page, "Done.")
     expect(status).to_have_text("The answer is complete")
+
+
+def test_what_happens_is_told_though_what_was_before_still_stands(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<main><i data-page-says=''></i></main>")
+    page.add_script_tag(path=ROOT / "assistant" / "page_words.js")
+    main = page.locator("main")
+    for _ in range(2):  # as Streamlit builds its main part anew within one run
+        main.evaluate("it => it.innerHTML = '<i data-page-says=now></i><i data-page-says></i>'")
+    main.evaluate("it => it.lastChild.remove()")
+    expect(page.locator(STATUS)).to_have_text("now")
+    page.close()
 
 
 def test_a_file_that_is_too_large_is_refused_in_the_persons_language(

@@ -11,10 +11,10 @@ from engine.cache import Prefix, pages_for
 from engine.config import ModelConfig, Rope
 from engine.cores import keep_to, team_cores
 from engine.kernels import attention, attention_tiled, forward, team, tiled
-from engine.kernels.dot import AMX, TILE
+from engine.kernels.dot import AMX, TILE, TOKENS
 from engine.kernels.formats import BLOCK
 from engine.kernels.linear import BLOCK_BYTES, ROWS, Vectors
-from engine.kernels.tiles import TOKENS, configuration
+from engine.kernels.tiles import configuration
 from engine.kernels.vector import Isa
 from engine.modelfile import ModelFile, RawTensor
 from engine.quants import QuantType, row_bytes, unpack
@@ -152,7 +152,7 @@ def working_bytes(config: ModelConfig, limits: Limits, threads: int) -> int:
     return 4 * (2 * tokens * row + logits + rotary) + scratch
 
 
-def _padded(count: int, multiple: int = TILE) -> int:
+def _padded(count: int, multiple: int = TOKENS) -> int:
     return -(-count // multiple) * multiple
 
 

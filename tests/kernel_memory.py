@@ -1,16 +1,17 @@
 """Numpy arrays laid out at addresses as the kernels want them, and kernels' parts made callable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import naive
 import numpy as np
 import numpy.typing as npt
+from llvmlite import binding, ir
 from numba import njit
 
 from engine.kernels import attention, team
-from engine.kernels.dot import TILE, add_quantized, lane_sums, zeros
+from engine.kernels.dot import TILE, TOKENS, add_quantized, lane_sums, zeros
 from engine.kernels.elementwise import exp
 from engine.kernels.formats import FLOATS, block_bytes, panel_bytes, unit_bytes
 from engine.kernels.linear import Vectors
@@ -42,6 +43,24 @@ def aligned(size: int, fill: int = 0) -> Bytes:
     memory = np.full(size + 64, fill, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size]
+
+
+def amx_assembly(emit: Callable[..., None], addresses: int) -> str:
+    """What `emit(builder, *addresses)` becomes for a processor that has AMX."""
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module = ir.Module()
+    module.triple = "x86_64-unknown-linux-gnu"
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * addresses)
+    function = ir.Function(module, kind, "step")
+    builder = ir.IRBuilder(function.append_basic_block())
+    emit(builder, *function.args)
+    builder.ret_void()
+    parsed = binding.parse_assembly(str(module))
+    parsed.verify()
+    features = "+amx-tile,+amx-bf16,+amx-int8,+avx512f,+avx512bw,+avx512bf16"
+    target = binding.Target.from_triple(module.triple)
+    return str(target.create_target_machine(features=features, opt=3).emit_assembly(parsed))
 
 
 def solo(phases: int = 1) -> tuple[npt.NDArray[np.int64], int, int]:
@@ -89,9 +108,10 @@ class TokenVectors:
     """Token vectors as the kernels keep them. What nobody wrote is NaN, to be seen if used."""
 
     def __init__(self, tokens: int, k: int) -> None:
-        tiles = -(-tokens // TILE)
-        self.values = aligned(4 * tiles * TILE * k, 0xFF).view(np.float32).reshape(-1, k)
-        self.quants = aligned(tiles * TILE * k, 0x55).view(np.int8).reshape(tiles, k // 4, TILE, 4)
+        tiles = -(-tokens // TOKENS)
+        self.values = aligned(4 * tiles * TOKENS * k, 0xFF).view(np.float32).reshape(-1, k)
+        quants = aligned(tiles * TOKENS * k, 0x55).view(np.int8)
+        self.quants = quants.reshape(tiles, k // 32, TOKENS, 32)
         self.scales = self._floats(tiles, k // 32)
         self.sums32 = self._floats(tiles, k // 32)
         self.sums16 = self._floats(tiles, k // 16)
@@ -101,14 +121,15 @@ class TokenVectors:
         self.vectors = Vectors._make((*addresses(arrays), k))
 
     def _floats(self, tiles: int, count: int) -> Floats:
-        return aligned(4 * tiles * count * TILE, 0xFF).view(np.float32).reshape(tiles, count, TILE)
+        floats = aligned(4 * tiles * count * TOKENS, 0xFF).view(np.float32)
+        return floats.reshape(tiles, count, TOKENS)
 
     def write(self, token: int, values: Floats) -> Doubles:
         """Put a token's vector in place, quantized too; returns what the quants stand for."""
         quants, scales = naive.quantize(values)
-        tile, lane = divmod(token, TILE)
+        tile, lane = divmod(token, TOKENS)
         self.values[token] = values
-        self.quants[tile, :, lane] = quants.reshape(-1, 4)
+        self.quants[tile, :, lane] = quants.reshape(-1, 32)
         self.scales[tile, :, lane] = scales
         for sums, width in ((self.sums32, 32), (self.sums16, 16)):
             totals = quants.reshape(-1, width).sum(1, dtype=np.float32)
@@ -117,7 +138,7 @@ class TokenVectors:
 
     def read(self, token: int) -> tuple[npt.NDArray[np.int8], Floats, Floats, Floats]:
         """A token's quants [k], scales, sums of 32 and sums of 16."""
-        tile, lane = divmod(token, TILE)
+        tile, lane = divmod(token, TOKENS)
         quants, scales = self.quants[tile, :, lane].reshape(-1), self.scales[tile, :, lane]
         return quants, scales, self.sums32[tile, :, lane], self.sums16[tile, :, lane]
 

@@ -18,14 +18,13 @@ from numba import njit
 from numba.extending import overload
 
 from engine.kernels.attention import PAGE, block_address
-from engine.kernels.dot import AMX
+from engine.kernels.dot import AMX, TOKENS
 from engine.kernels.elementwise import exp
 from engine.kernels.formats import F16, F32
 from engine.kernels.team import take
 from engine.kernels.tiles import (
     SUMS,
     TILE,
-    TOKENS,
     clear_sums,
     configure,
     load_sums,

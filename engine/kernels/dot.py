@@ -38,7 +38,8 @@ from engine.kernels.vector import (
     _store,
 )
 
-TILE = 8  # most tokens whose sums are held in registers; token vectors are stored by as many
+TILE = 8  # most tokens whose sums are held in registers
+TOKENS = 16  # token vectors are stored by as many
 
 # Width of a weight in a float panel, by the reader that loads 16 of them.
 _FLOAT_READERS: dict[int, tuple[Callable[..., ir.Value], int]] = {
@@ -139,7 +140,7 @@ VARIANTS: dict[str, Dot4] = {
 }
 
 _NEEDS: dict[str, tuple[str, ...]] = {
-    AMX: ("amx-tile", "amx-bf16", "avx512bf16", "avx512vnni", "avx512bw", "avx512vl"),
+    AMX: ("amx-tile", "amx-bf16", "amx-int8", "avx512bf16", "avx512vnni", "avx512bw", "avx512vl"),
     "avx512-vnni": ("avx512vnni", "avx512bw", "avx512vl"),
     "avx-vnni": ("avxvnni",),
     "avx2": ("avx2",),
@@ -228,14 +229,22 @@ def _accumulate(
 ) -> ir.Value:
     """sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]."""
     width = sums.type.count
-    values, scale, total = (b.extract_value(xs, i) for i in range(3))
+    values = b.extract_value(xs, 0)
     dots = [ir.Constant(V_I32, None)] * width
     for group, w in enumerate(groups):
         for token in range(width):
-            four = _load(b, _offset(b, values, 4 * (TILE * group + token)), I32T)
+            four = _load(b, _offset(b, values, 32 * token + 4 * group), I32T)
             dots[token] = dot4(b, dots[token], w, _splat(b, four))
+    return _scale(b, sums, dots, dm, xs)
+
+
+def _scale(
+    b: ir.IRBuilder, sums: ir.Value, dots: list[ir.Value], dm: ir.Value, xs: ir.Value
+) -> ir.Value:
+    """sums[t][row] += d[row] * scale[t] * dots[t][row] + m[row] * sum[t]."""
+    scale, total = b.extract_value(xs, 1), b.extract_value(xs, 2)
     d, m = b.extract_value(dm, 0), b.extract_value(dm, 1)
-    for token in range(width):
+    for token in range(sums.type.count):
         x_scale = _splat(b, _load(b, _offset(b, scale, 4 * token), F32T))
         x_sum = _splat(b, _load(b, _offset(b, total, 4 * token), F32T))
         old = _fma(b, m, x_sum, b.extract_value(sums, token))
@@ -254,8 +263,8 @@ def add_quantized(
     """Add one opened block of 4 * `groups` k to every token's sums.
 
     `weights`: address of `groups` x 64 bytes (16 rows x 4 k, unsigned). `scales`: (d, m), a pair
-    of F32 with the rows' scales and minima. `x`: addresses of TILE tokens' int8 values [groups][8
-    tokens][4 k], float32 scales [8] and float32 scale * sum [8]. `groups`: 4 or 8, a literal.
+    of F32 with the rows' scales and minima. `x`: addresses of tokens' int8 values [token][32
+    k], float32 scales [token] and float32 scale * sum [token]. `groups`: 4 or 8, a literal.
 
     sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]
     """
@@ -303,6 +312,18 @@ def add_packed_halves(
 
     pairs, triples = types.UniTuple(_PAIR, 2), types.UniTuple(_TRIPLE, 2)
     return tile(isa, tile, packing, types.int64, pairs, triples), codegen
+
+
+@intrinsic
+def add_products(_typing: Any, tile: Any, products: Any, scales: Any, x: Any) -> Any:
+    """As `add_quantized` where the integer products are known: int32 [token][16 rows]."""
+
+    def codegen(_context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        sums, address, dm, xs = args
+        dots = [_load(b, _offset(b, address, 64 * token), V_I32) for token in range(tile.count)]
+        return _scale(b, sums, dots, dm, xs)
+
+    return tile(tile, types.int64, _PAIR, _TRIPLE), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from engine.kernels.dot import TILE
+from engine.kernels.dot import TOKENS
 from engine.kernels.team import take
-from engine.kernels.tiles import TOKENS, token_tile
+from engine.kernels.tiles import token_tile
 from engine.kernels.vector import (
     absolute,
     as_f32,
@@ -24,7 +24,7 @@ from engine.kernels.vector import (
     splat_i32,
     store,
     store_bf16,
-    store_words,
+    store_bytes,
     to_i32,
     turn_pairs,
     where_above,
@@ -70,18 +70,16 @@ def quantize_block(values: int, v: Any, token: int, block: int) -> None:
     scale = largest / np.float32(127) + damage
     inverse = splat_f32(np.float32(127) / largest if largest > 0 else np.float32(0))
     low, high = to_i32(nearest(first * inverse)), to_i32(nearest(second * inverse))
-    tile, lane = token // TILE, token % TILE
-    at = v.quants + (tile * v.k + 32 * block) * TILE + 4 * lane
-    store_words(at, low)
-    store_words(at + 128, high)
+    at = TOKENS * (token // TOKENS * (v.k // 32) + block) + token % TOKENS
+    store_bytes(v.quants + 32 * at, low)
+    store_bytes(v.quants + 32 * at + 16, high)
     sum_low = np.float32(reduce_sum_i32(low))
     sum_high = np.float32(reduce_sum_i32(high))
-    by_block = 4 * TILE * (tile * (v.k // 32) + block) + 4 * lane
-    store(v.scales + by_block, scale)
-    store(v.sums32 + by_block, scale * (sum_low + sum_high))
-    by_half = 8 * TILE * (tile * (v.k // 32) + block) + 4 * lane
-    store(v.sums16 + by_half, scale * sum_low)
-    store(v.sums16 + by_half + 4 * TILE, scale * sum_high)
+    store(v.scales + 4 * at, scale)
+    store(v.sums32 + 4 * at, scale * (sum_low + sum_high))
+    by_half = v.sums16 + 4 * (2 * at - token % TOKENS)
+    store(by_half, scale * sum_low)
+    store(by_half + 4 * TOKENS, scale * sum_high)
 
 
 @njit

@@ -52,6 +52,8 @@ Q6_K = int(QuantType.Q6_K)
 
 # Kernels for packed types are what takes long to compile, and a file has types of one kind mostly.
 TYPES: dict[str, tuple[int, ...]] = {
+    "q4_0": (Q4_0,),
+    "q4_k_m": (Q4_K, Q6_K),
     "simple": (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0),
     "k": (Q4_K, Q5_K, Q6_K),
     "all": (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K),

@@ -13,11 +13,13 @@ from numba import njit
 from numba.extending import overload
 
 from engine.kernels.dot import (
+    AMX,
     BYTES,
     NIBBLES,
     NIBBLES_AND_BIT,
     NIBBLES_AND_PAIR,
     TILE,
+    TOKENS,
     add_float,
     add_packed,
     add_packed_halves,
@@ -59,27 +61,30 @@ KIND, ADDRESS, ROWS, COLUMNS, PANEL, BLOCK_BYTES, UNIT_BYTES, BIAS = range(8)
 FIELDS = 8
 
 # Token vectors as the kernels read them: addresses of float32 values [token][k] and of the same
-# quantized in tiles of 8 tokens: int8 [tile][k / 4][8][4], scales and scale * sum per 32 k
-# [tile][k / 32][8], scale * sum per 16 k [tile][k / 16][8]; the tokens that go by AMX have bfloat16
+# quantized in tiles of 16 tokens: int8 [tile][k / 32][16][32], scales and scale * sum per 32 k
+# [tile][k / 32][16], scale * sum per 16 k [tile][k / 16][16]; the tokens that go by bfloat16 have
 # tiles at `wide` instead, see tiles.token_tile; and k.
 Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 wide k")
 
+FEW = 4  # most tokens for which vectors are as fast as tiles of bytes
 _AHEAD = 4096  # bytes of a weight stream to ask for before they are needed
 
 
 @njit
-def _token_block(x: Any, token: int, block: int) -> Any:
-    """Addresses of a tile's quants, scales and sums for one block of 32 k."""
-    by_block = token * (x.k // 8) + 32 * block
-    return x.quants + token * x.k + 256 * block, x.scales + by_block, x.sums32 + by_block
+def token_block(x: Any, token: int, block: int) -> Any:
+    """Addresses of a token's quants, scale and sum for one block of 32 k; its neighbours follow."""
+    at, lane = token // TOKENS * (x.k // 32) + block, token % TOKENS
+    scale = 4 * (TOKENS * at + lane)
+    return x.quants + 32 * (TOKENS * at + lane), x.scales + scale, x.sums32 + scale
 
 
 @njit
-def _token_halves(x: Any, token: int, block: int) -> Any:
-    """As `_token_block`, for each 16 k of the block."""
-    quants, scales, _ = _token_block(x, token, block)
-    sums = x.sums16 + token * (x.k // 4) + 64 * block
-    return (quants, scales, sums), (quants + 128, scales, sums + 32)
+def token_halves(x: Any, token: int, block: int) -> Any:
+    """As `token_block`, for each 16 k of the block."""
+    quants, scales, _ = token_block(x, token, block)
+    at, lane = token // TOKENS * (x.k // 32) + block, token % TOKENS
+    sums = x.sums16 + 4 * (2 * TOKENS * at + lane)
+    return (quants, scales, sums), (quants + 16, scales, sums + 4 * TOKENS)
 
 
 def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inner: Any) -> Any:
@@ -102,7 +107,7 @@ def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inn
                 for line in range(0, quants_bytes, 64):
                     prefetch(a + _AHEAD + line)
                     prefetch(b + _AHEAD + line)
-                x_block = _token_block(x, token, first + block)
+                x_block = token_block(x, token, first + block)
                 one = add_packed(isa, one, packing, a, inner(a_scales, block, a_shared), x_block)
                 two = add_packed(isa, two, packing, b, inner(b_scales, block, b_shared), x_block)
                 a, b = a + quants_bytes, b + quants_bytes
@@ -133,7 +138,7 @@ def _stream_q6_k(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -
             for line in range(0, 384, 64):
                 prefetch(a + _AHEAD + line)
                 prefetch(b + _AHEAD + line)
-            xs = _token_halves(x, token, first + block)
+            xs = token_halves(x, token, first + block)
             a_dms, b_dms = _halves(a_scales, block, a_outer), _halves(b_scales, block, b_outer)
             one = add_packed_halves(isa, one, NIBBLES_AND_PAIR, a, a_dms, xs)
             two = add_packed_halves(isa, two, NIBBLES_AND_PAIR, b, b_dms, xs)
@@ -181,7 +186,7 @@ def _add_panel(isa: Any, tile: Any, w: Any, opened: Any, x: Any, token: int) -> 
     quants, d, m = opened
     if w[KIND] == Q6_K:
         for block in range(w[COLUMNS] // 32):
-            halves = _token_halves(x, token, block)
+            halves = token_halves(x, token, block)
             for half in range(2):
                 at = 64 * (2 * block + half)
                 dm = (load_f32(d + at), load_f32(m + at))
@@ -189,7 +194,7 @@ def _add_panel(isa: Any, tile: Any, w: Any, opened: Any, x: Any, token: int) -> 
     else:
         for block in range(w[COLUMNS] // 32):
             dm = (load_f32(d + 64 * block), load_f32(m + 64 * block))
-            at = _token_block(x, token, block)
+            at = token_block(x, token, block)
             tile = add_quantized(isa, tile, quants + 512 * block, dm, at, 8)
     return tile
 
@@ -211,7 +216,7 @@ def _float_panel(tile: Any, w: Any, panel: int, x: Any, token: int) -> Any:
 
 
 @njit
-def _write_tile(tile: Any, w: Any, panel: int, y: Any, where: Any) -> None:
+def write_tile(tile: Any, w: Any, panel: int, y: Any, where: Any) -> None:
     """Add the bias and store; y = (address, bytes per token, add to what is there)."""
     token, tokens = where
     out, stride, accumulate = y
@@ -231,14 +236,14 @@ def _few_tokens(isa: Any, tile: Any, w: Any, span: Any, x: Any, y: Any, where: A
     token = where[0]
     if w[BLOCK_BYTES] == 0:
         for panel in range(span[0], span[1]):
-            _write_tile(_float_panel(tile, w, panel, x, token), w, panel, y, where)
+            write_tile(_float_panel(tile, w, panel, x, token), w, panel, y, where)
         return
     for panel in range(span[0], span[1], 2):
         second = min(panel + 1, span[1] - 1)  # the last alone is done twice
         one, two = _stream_panels(isa, tile, w, (panel, second), x, token)
-        _write_tile(one, w, panel, y, where)
+        write_tile(one, w, panel, y, where)
         if second > panel:
-            _write_tile(two, w, second, y, where)
+            write_tile(two, w, second, y, where)
 
 
 @njit
@@ -262,21 +267,14 @@ def _open_panel(w: Any, panel: int, room: Any) -> Any:
 
 @njit
 def _many_tokens(isa: Any, w: Any, panel: int, x: Any, y: Any, tokens: int, room: Any) -> None:
-    floats = w[BLOCK_BYTES] == 0
-    opened = room
-    if not floats:
-        opened = _open_panel(w, panel, room)
+    opened = _open_panel(w, panel, room)
     for token in range(0, tokens, TILE):
-        tile = zeros(8)
-        if floats:
-            tile = _float_panel(tile, w, panel, x, token)
-        else:
-            tile = _add_panel(isa, tile, w, opened, x, token)
-        _write_tile(tile, w, panel, y, (token, min(TILE, tokens - token)))
+        tile = _add_panel(isa, zeros(8), w, opened, x, token)
+        write_tile(tile, w, panel, y, (token, min(TILE, tokens - token)))
 
 
 @njit
-def _share(index: int, panels: int, threads: int) -> Any:
+def share(index: int, panels: int, threads: int) -> Any:
     """Panels of the index-th piece of work: long runs first, which memory likes, and pairs at the
     end, so that no thread waits long for the last."""
     long = max(2, panels // (threads * 8) * 2)
@@ -287,26 +285,56 @@ def _share(index: int, panels: int, threads: int) -> Any:
     return first, min(first + 2, panels)
 
 
-@njit
-def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
-    """y[token] (+)= w @ x[token] + bias, shared by the team.
+def _more_tokens(isa: Any, w: Any, span: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
+    """Panels span[0] up to span[1] with more than FEW tokens."""
+    raise NotImplementedError  # compiled code only
 
-    `team` = (control, phase, threads); `w` a row of the model's table; `y` = (address, bytes per
-    token, accumulate); `room` = this thread's scratch (bytes, d, m). Token vectors are readable up
-    to the next multiple of TILE tokens, and y's rows up to the next multiple of 16 values.
-    """
-    control, phase, threads = team
-    panels = (w[ROWS] + 15) // 16
-    while True:
-        span = _share(take(control, phase, 1), panels, threads)
-        if span[0] >= panels:
-            return
-        if tokens == 1:
-            _few_tokens(isa, zeros(1), w, span, x, y, (0, 1))
-        elif tokens <= 4:
-            _few_tokens(isa, zeros(4), w, span, x, y, (0, tokens))
+
+@njit
+def _floats(w: Any, span: Any, x: Any, y: Any, tokens: int) -> None:
+    for panel in range(span[0], span[1]):
+        for token in range(0, tokens, TILE):
+            tile = _float_panel(zeros(8), w, panel, x, token)
+            write_tile(tile, w, panel, y, (token, min(TILE, tokens - token)))
+
+
+@overload(_more_tokens)
+def _more(isa: Any, w: Any, span: Any, x: Any, y: Any, tokens: int, room: Any) -> Any:
+    assert isinstance(isa, IsaType)
+
+    def by_vectors(isa: Any, w: Any, span: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
+        if w[BLOCK_BYTES] == 0:
+            _floats(w, span, x, y, tokens)
         elif tokens <= TILE:
             _few_tokens(isa, zeros(8), w, span, x, y, (0, tokens))
         else:
             for panel in range(span[0], span[1]):
                 _many_tokens(isa, w, panel, x, y, tokens, room)
+
+    def floats_only(isa: Any, w: Any, span: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
+        _floats(w, span, x, y, tokens)
+
+    return floats_only if isa.variant == AMX else by_vectors
+
+
+@njit
+def linear(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
+    """y[token] (+)= w @ x[token] + bias, shared by the team.
+
+    `team` = (control, phase, threads); `w` a row of the model's table; `y` = (address, bytes per
+    token, accumulate); `room` = this thread's scratch (bytes, d, m). Where there are AMX tiles, at
+    most FEW tokens of packed weights: see tiled_bytes. Token vectors are readable up
+    to the next multiple of TILE tokens, and y's rows up to the next multiple of 16 values.
+    """
+    control, phase, threads = team
+    panels = (w[ROWS] + 15) // 16
+    while True:
+        span = share(take(control, phase, 1), panels, threads)
+        if span[0] >= panels:
+            return
+        if tokens == 1:
+            _few_tokens(isa, zeros(1), w, span, x, y, (0, 1))
+        elif tokens <= FEW:
+            _few_tokens(isa, zeros(4), w, span, x, y, (0, tokens))
+        else:
+            _more_tokens(isa, w, span, x, y, tokens, room)

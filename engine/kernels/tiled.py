@@ -14,7 +14,7 @@ from typing import Any
 from numba import njit
 from numba.extending import overload
 
-from engine.kernels.dot import AMX, BYTES, NIBBLES, NIBBLES_AND_BIT, NIBBLES_AND_PAIR
+from engine.kernels.dot import AMX, BYTES, NIBBLES, NIBBLES_AND_BIT, NIBBLES_AND_PAIR, TOKENS
 from engine.kernels.elementwise import silu, swiglu
 from engine.kernels.formats import (
     CHUNK,
@@ -43,18 +43,19 @@ from engine.kernels.linear import (
     BIAS,
     BLOCK_BYTES,
     COLUMNS,
+    FEW,
     KIND,
     PANEL,
     ROWS,
     linear,
 )
 from engine.kernels.team import barrier, take
+from engine.kernels.tiled_bytes import linear_tiled_bytes
 from engine.kernels.tiles import (
     AHEAD,
     DEPTH,
     SUMS,
     TILE,
-    TOKENS,
     clear_sums,
     configure,
     load_sums,
@@ -288,6 +289,15 @@ def gated_tiled(
     release()
 
 
+@njit
+def _few_tokens(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
+    """`linear`, where there are tiles: to the same bits, by those where they are faster."""
+    if tokens > FEW and w[BLOCK_BYTES] > 0:
+        linear_tiled_bytes(isa, team, w, x, y, tokens, (room[3], room[0], room[4]))
+    else:
+        linear(isa, team, w, x, y, tokens, (room[0], room[1], room[2]))
+
+
 def product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) -> None:
     """y[token] (+)= w @ x[token] + bias: `linear` for the first span[0] of span[1] tokens.
 
@@ -307,7 +317,7 @@ def _product(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) 
 
     def by_both(isa: Any, team: Any, w: Any, x: Any, y: Any, span: Any, room: Any) -> None:
         if span[0] > 0:
-            linear(isa, team, w, x, y, span[0], (room[0], room[1], room[2]))
+            _few_tokens(isa, team, w, x, y, span[0], room)
         if span[0] < span[1]:
             tiled_room = (room[3], room[4], room[5])
             after = (team[0], team[1] + 1, team[2])
@@ -324,14 +334,19 @@ def gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scr
     raise NotImplementedError  # compiled code only
 
 
-@njit
-def _gated_by_vectors(
-    isa: Any, team: Any, w: Any, x: Any, room: Any, tokens: int, scratch: Any
-) -> None:
-    gate, up, row = scratch
-    panel = (room[0], room[1], room[2])
-    linear(isa, (team[0], team[1], team[2]), w[0], x, (gate, row, False), tokens, panel)
-    linear(isa, (team[0], team[1] + 1, team[2]), w[1], x, (up, row, False), tokens, panel)
+def _both(multiply: Any) -> Any:
+    """Gate and up of the same tokens, each by a product such as `linear`."""
+
+    @njit
+    def both(isa: Any, team: Any, w: Any, x: Any, room: Any, tokens: int, scratch: Any) -> None:
+        gate, up, row = scratch
+        multiply(isa, (team[0], team[1], team[2]), w[0], x, (gate, row, False), tokens, room)
+        multiply(isa, (team[0], team[1] + 1, team[2]), w[1], x, (up, row, False), tokens, room)
+
+    return both
+
+
+_gated_by_vectors, _gated_few = _both(linear), _both(_few_tokens)
 
 
 @overload(gated)
@@ -342,7 +357,7 @@ def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, sc
     def by_vectors(
         isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any
     ) -> None:
-        _gated_by_vectors(isa, team, w, x, room, span[1], scratch)
+        _gated_by_vectors(isa, team, w, x, (room[0], room[1], room[2]), span[1], scratch)
         barrier(team[0], team[2])
         swiglu((team[0], team[1] + 3, team[2]), scratch[0], scratch[1], v, span, span[1])
         barrier(team[0], team[2])
@@ -351,7 +366,7 @@ def _gated(isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, sc
         isa: Any, team: Any, w: Any, x: Any, room: Any, span: Any, v: Any, scratch: Any
     ) -> None:
         if span[0] > 0:
-            _gated_by_vectors(isa, team, w, x, room, span[0], scratch)
+            _gated_few(isa, team, w, x, room, span[0], scratch)
         if span[0] < span[1]:
             after, tiled_room = (team[0], team[1] + 2, team[2]), (room[3], room[4], room[5])
             gated_tiled(isa, after, w[0], w[1], x.wide, v, span, tiled_room)

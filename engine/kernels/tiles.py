@@ -1,8 +1,8 @@
-"""AMX: products of bfloat16 tiles, for processors that have them (Intel Xeon from 2023 on).
+"""AMX: products of tiles, for processors that have them (Intel Xeon from 2023 on).
 
-A tile is a register of 16 rows of 64 bytes. One `multiply` adds the products of 32 tokens with 32
-rows of weights over 32 k to four tiles of float32 sums (0 to 3), with the tokens in tiles 4 and 5
-and the weights in 6 and 7. In memory, all of them contiguous:
+A tile is a register of 16 rows of 64 bytes, or of less. Of bfloat16, one `multiply` adds the
+products of 32 tokens with 32 rows of weights over 32 k to four tiles of float32 sums (0 to 3), with
+the tokens in tiles 4 and 5 and the weights in 6 and 7. In memory, all of them contiguous:
 
     tokens    1024 bytes: [16 tokens][32 k] bfloat16
     weights   1024 bytes: [16 pairs of k][16 rows][2 k] bfloat16
@@ -11,12 +11,19 @@ and the weights in 6 and 7. In memory, all of them contiguous:
 The tokens' tiles of a batch lie slice by slice of DEPTH blocks of k, see `token_tile`: what is read
 together lies together.
 
+Of bytes, one product is of 16 tokens with 16 rows of weights over 16, 32 or 64 k:
+
+    tokens    [16 tokens][k] int8
+    weights   [k / 4][16 rows][4 k] uint8, as `dot.open_block` writes them
+    sums      1024 bytes: [16 tokens][16 rows] int32
+
 A thread says how big its tiles are (`configure`) before it uses them, and `release`s them after:
 until then the system saves 8 KB more whenever it takes the core away.
 
 Instructions: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +32,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from engine.kernels.dot import PACKINGS
+from engine.kernels.dot import PACKINGS, TOKENS
 from engine.kernels.vector import (
     F32,
     I8,
@@ -42,20 +49,35 @@ from engine.kernels.vector import (
     _store,
 )
 
-TOKENS = 16  # of a tile
 SUMS = 4096  # bytes of the sums of 32 tokens with 32 rows
 TILE = 1024  # bytes of a tile
 AHEAD = 8  # blocks that are multiplied while one is widened
 DEPTH = 16  # blocks of 32 k in a slice, whole superblocks: two token tiles of it fit L1
 
 
+_BYTES = (16, 32, 64)  # k of a product of bytes
+
+
 def configuration() -> npt.NDArray[np.uint8]:
-    """What `configure` reads: palette 1, and for each of the 8 tiles 16 rows of 64 bytes."""
+    """What `configure` reads, one after the other: for bfloat16, and for bytes of each k."""
+    sums = [(TOKENS, 64)] * 4
+    of_bytes = [_tiles([*sums, *[(TOKENS, k)] * 2, *[(k // 4, 64)] * 2]) for k in _BYTES]
+    return np.concatenate([_tiles([(TOKENS, 64)] * 8), *of_bytes])
+
+
+def _tiles(sizes: list[tuple[int, int]]) -> npt.NDArray[np.uint8]:
+    """Palette 1, and the rows of each of the 8 tiles and their bytes."""
     table = np.zeros(64, np.uint8)
     table[0] = 1
-    table[16:32:2] = 64
-    table[48:56] = 16
+    table[16:32:2] = [row for _, row in sizes]
+    table[48:56] = [rows for rows, _ in sizes]
     return table
+
+
+@njit
+def for_bytes(k: int) -> int:
+    """Where in the configuration the sizes for products of bytes over 16, 32 or 64 k are."""
+    return 64 * (1 + k // 32)
 
 
 @njit
@@ -99,8 +121,12 @@ def _number(tile: int) -> ir.Constant:
     return ir.Constant(I8, tile)
 
 
-def _load_tile(b: ir.IRBuilder, tile: int, address: ir.Value) -> None:
-    _do(b, "tileloadd64", _number(tile), _pointer(b, address, I8), ir.Constant(I64, 64))
+def _load_tile(b: ir.IRBuilder, tile: int, address: ir.Value, stride: int = 64) -> None:
+    _do(b, "tileloadd64", _number(tile), _pointer(b, address, I8), ir.Constant(I64, stride))
+
+
+def _store_tile(b: ir.IRBuilder, tile: int, address: ir.Value) -> None:
+    _do(b, "tilestored64", _number(tile), _pointer(b, address, I8), ir.Constant(I64, 64))
 
 
 @intrinsic
@@ -147,8 +173,7 @@ def load_sums(_typing: Any, address: Any) -> Any:
 def save_sums(_typing: Any, address: Any) -> Any:
     def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
         for tile in range(4):
-            pointer = _pointer(b, _offset(b, args[0], TILE * tile), I8)
-            _do(b, "tilestored64", _number(tile), pointer, ir.Constant(I64, 64))
+            _store_tile(b, tile, _offset(b, args[0], TILE * tile))
         return context.get_dummy_value()
 
     return types.void(types.int64), codegen
@@ -174,6 +199,50 @@ def multiply(_typing: Any, tokens: Any, rows: Any) -> Any:
 
     pair = types.UniTuple(types.int64, 2)
     return types.void(pair, pair), codegen
+
+
+def emit_bytes(
+    b: ir.IRBuilder,
+    slots: Sequence[int],
+    stride: int,
+    tokens: ir.Value,
+    weights: ir.Value,
+    sums: ir.Value,
+) -> None:
+    """One tile of bytes with as many tiles of weights as there are slots, of 0 to 3."""
+    left = 4 + (slots[0] if len(slots) == 1 else slots[0] // 2) % 2
+    _load_tile(b, left, tokens, stride)
+    for index, slot in enumerate(slots):
+        right = 6 + slot % 2
+        _load_tile(b, right, _offset(b, weights, TILE * index))
+        _do(b, "tilezero", _number(slot))
+        _do(b, "tdpbsud", *(_number(tile) for tile in (slot, left, right)))
+        _store_tile(b, slot, _offset(b, sums, TILE * index))
+
+
+@intrinsic(prefer_literal=True)
+def multiply_one(_typing: Any, slot: Any, stride: Any, tokens: Any, weights: Any, sums: Any) -> Any:
+    """Write the products of one tile of bytes with one. `slot`: 0 to 3; `stride`: bytes from token
+    to token; both literals. Neighbours with different slots do not wait for each other.
+    """
+
+    def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        emit_bytes(b, [slot.literal_value], stride.literal_value, *args[2:])
+        return context.get_dummy_value()
+
+    return types.void(slot, stride, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic(prefer_literal=True)
+def multiply_two(_typing: Any, turn: Any, stride: Any, tokens: Any, weights: Any, sums: Any) -> Any:
+    """As `multiply_one` with two tiles of weights that follow each other. `turn`: 0 or 1."""
+
+    def codegen(context: Any, b: Any, _signature: Any, args: Any) -> Any:
+        first = 2 * turn.literal_value
+        emit_bytes(b, [first, first + 1], stride.literal_value, *args[2:])
+        return context.get_dummy_value()
+
+    return types.void(turn, stride, types.int64, types.int64, types.int64), codegen
 
 
 def emit_pairs(b: ir.IRBuilder, first: ir.Value, second: ir.Value, address: ir.Value) -> None:

@@ -380,18 +380,25 @@ reduce_max = _unary(
 
 
 @intrinsic
-def store_words(_typing: Any, address: Any, value: Any) -> Any:
-    """Write 16 int32 lanes as 16 int8, each 4 of them 32 bytes after the 4 before."""
+def store_bytes(_typing: Any, address: Any, value: Any) -> Any:
+    """Write 16 int32 lanes as 16 int8."""
 
     def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        octets = builder.trunc(args[1], ir.VectorType(I8, LANES))
-        words = builder.bitcast(octets, ir.VectorType(I32T, 4))
-        for i in range(4):
-            word = builder.extract_element(words, ir.Constant(I32T, i))
-            _store(builder, word, _offset(builder, args[0], 32 * i))
+        _store(builder, builder.trunc(args[1], ir.VectorType(I8, LANES)), args[0])
         return context.get_dummy_value()
 
     return types.void(types.int64, I32), codegen
+
+
+@intrinsic
+def copy_16(_typing: Any, source: Any, target: Any) -> Any:
+    """Copy 16 bytes."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        _store(builder, _load(builder, args[0], ir.VectorType(I8, LANES)), args[1])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
 
 
 @intrinsic

@@ -3,7 +3,15 @@
 import kernel_memory
 import pytest
 
-from engine.kernels import attention, attention_tiled, elementwise, formats, linear, tiled
+from engine.kernels import (
+    attention,
+    attention_tiled,
+    elementwise,
+    formats,
+    linear,
+    tiled,
+    tiled_bytes,
+)
 
 KERNELS = (
     attention.attend,
@@ -17,6 +25,7 @@ KERNELS = (
     linear.linear,
     tiled.gated_tiled,
     tiled.linear_tiled,
+    tiled_bytes.linear_tiled_bytes,
     kernel_memory.exp_lanes,
     kernel_memory.follow_steps,
     kernel_memory.lead_steps,

@@ -41,7 +41,9 @@ def dots(variant: str) -> npt.NDArray[np.float32]:
     weights[:] = w.reshape(-1)
     ones, zeros = np.ones(8, np.float32), np.zeros(8, np.float32)
     out = np.zeros((8, 16), np.float32)
-    dot_tile(Isa(variant), weights.ctypes.data, addresses((x, ones, zeros)), out.ctypes.data)
+    tokens = np.ascontiguousarray(x.transpose(1, 0, 2))  # as they lie: [token][32 k]
+    where = addresses((tokens, ones, zeros))
+    dot_tile(Isa(variant), weights.ctypes.data, where, out.ctypes.data)
     return out
 
 
@@ -111,7 +113,7 @@ def test_a_processor_runs_what_it_has_the_features_for_fastest_first(
 ) -> None:
     features(monkeypatch, "avx2", "avx512f", "avx512bw", "avx512vl", "avx512vnni")
     assert available_variants() == ["avx512-vnni", "avx2", "plain"]
-    tiles = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
+    tiles = ("amx-tile", "amx-bf16", "amx-int8", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
     features(monkeypatch, *tiles)
     monkeypatch.setattr(dot, "tiles_allowed", lambda: True)
     assert available_variants() == ["amx", "avx512-vnni", "plain"]
@@ -124,7 +126,7 @@ def test_a_processor_runs_what_it_has_the_features_for_fastest_first(
 def test_tiles_that_the_system_will_not_hand_out_are_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiles = ("amx-tile", "amx-bf16", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
+    tiles = ("amx-tile", "amx-bf16", "amx-int8", "avx512bf16", "avx512bw", "avx512vl", "avx512vnni")
     features(monkeypatch, *tiles)
     monkeypatch.setattr(dot, "tiles_allowed", lambda: False)
     assert available_variants() == ["avx512-vnni", "plain"]

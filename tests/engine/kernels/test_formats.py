@@ -85,9 +85,11 @@ def test_threads_pack_spans_of_panels_into_the_same_bytes(kind: QuantType) -> No
     ("kinds", "covered"),
     [
         ([QuantType.F16, QuantType.Q4_0, QuantType.Q8_0], "simple"),
-        ([QuantType.F32, QuantType.Q4_K, QuantType.Q6_K], "k"),
+        ([QuantType.F32, QuantType.Q4_0], "q4_0"),
+        ([QuantType.F32, QuantType.Q4_K, QuantType.Q6_K], "q4_k_m"),
+        ([QuantType.Q4_K, QuantType.Q5_K], "k"),
         ([QuantType.Q5_1, QuantType.Q5_K], "all"),
-        ([QuantType.BF16], "simple"),
+        ([QuantType.BF16], "q4_0"),
     ],
 )
 def test_no_more_kernels_are_compiled_than_a_files_types_need(

@@ -8,8 +8,8 @@ import re
 import naive
 import numpy as np
 import pytest
-from kernel_memory import QUANTIZED, Floats, Matrix, TokenVectors, aligned, solo
-from llvmlite import binding, ir
+from kernel_memory import QUANTIZED, Floats, Matrix, TokenVectors, aligned, amx_assembly, solo
+from llvmlite import ir
 
 from engine.kernels import tiles
 from engine.kernels.dot import AMX, available_variants
@@ -141,22 +141,12 @@ def test_every_block_of_every_token_has_a_place_of_its_own() -> None:
 
 
 def test_the_products_compile_to_the_instructions_of_a_processor_that_has_them() -> None:
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
-    module = ir.Module()
-    module.triple = "x86_64-unknown-linux-gnu"
-    address, lanes = ir.IntType(64), ir.VectorType(ir.FloatType(), 16)
-    kinds = [address] * 4 + [lanes.as_pointer()]
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "step")
-    builder = ir.IRBuilder(function.append_basic_block())
-    tiles.emit_multiply(builder, function.args[:2], function.args[2:4])
-    value = builder.load(function.args[4], typ=lanes)
-    tiles.emit_pairs(builder, value, value, function.args[0])
-    builder.ret_void()
-    parsed = binding.parse_assembly(str(module))
-    parsed.verify()
-    features = "+amx-tile,+amx-bf16,+avx512f,+avx512bw,+avx512bf16"
-    target = binding.Target.from_triple(module.triple)
-    text = target.create_target_machine(features=features, opt=3).emit_assembly(parsed)
+    def step(builder: ir.IRBuilder, *addresses: ir.Value) -> None:
+        tiles.emit_multiply(builder, list(addresses[:2]), list(addresses[2:4]))
+        lanes = ir.VectorType(ir.FloatType(), 16)
+        value = builder.load(builder.inttoptr(addresses[4], lanes.as_pointer()), typ=lanes)
+        tiles.emit_pairs(builder, value, value, addresses[0])
+
+    text = amx_assembly(step, 5)
     assert len(re.findall(r"tdpbf16ps", text)) == 4
     assert "vcvtne2ps2bf16" in text

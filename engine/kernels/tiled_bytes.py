@@ -281,7 +281,8 @@ def _more_tokens(isa: Any, w: Any, span: Any, x: Any, y: Any, tokens: int, room:
 def linear_tiled_bytes(isa: Any, team: Any, w: Any, x: Any, y: Any, tokens: int, room: Any) -> None:
     """As `linear`, to the same bits, of packed weights.
 
-    `room` = (configuration, 16 bytes for each k, ROOM bytes), addresses of this thread's scratch.
+    `room` = (configuration, 16 bytes for each k of whole steps, ROOM bytes), addresses of this
+    thread's scratch.
     """
     control, phase, threads = team
     panels, run = (w[ROWS] + 15) // 16, 16 if w[KIND] == Q6_K else 32

@@ -49,7 +49,7 @@ class Batch:
         for token, row in enumerate(values):
             self.memory.write(token, row)
         self._table = tiles.configuration()
-        self._apart, self._room = aligned(16 * k, 0xFF), aligned(ROOM, 0xFF)
+        self._apart, self._room = aligned(16 * -(-k // 64) * 64, 0xFF), aligned(ROOM, 0xFF)
 
     def by_tiles(self, matrix: Matrix, *, add: bool = False) -> Floats:
         out = output(self.tokens)

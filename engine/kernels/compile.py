@@ -5,7 +5,9 @@ not notice when a function that a kernel calls has changed.
 """
 
 import hashlib
+import itertools
 import logging
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import binding
+from numba.core.bytecode import FunctionIdentity
 
 from engine.config import LoadListener, LoadProgress, LoadStage
 from engine.errors import CacheNotWritable
@@ -28,6 +31,11 @@ from engine.kernels.vector import Isa
 log = logging.getLogger(__name__)
 
 _lock = threading.Lock()  # numba's settings are global
+
+# Numba tells closures of one name apart by a count, from 1 in every process, and of two functions
+# with the same name and count the linker takes the first for both. Machine code of several
+# processes meets here, so each counts from a place of its own.
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(48))
 
 
 def compile_kernels(isa: Isa, cache: Path | None, listener: LoadListener | None) -> None:

@@ -61,8 +61,14 @@ def chinese(server: Server, browser: Browser) -> Iterator[Page]:
     page.context.close()
 
 
+def uploader(page: Page) -> Locator:
+    """That of files: the page has one for notebooks too, which for a moment stands alone."""
+    box = page.get_by_test_id("stFileUploader")
+    return box.filter(has_text=re.compile("Upload files|上传文件"))
+
+
 def upload(page: Page) -> None:
-    box = page.get_by_test_id("stFileUploader").first.locator("input")
+    box = uploader(page).locator("input")
     box.set_input_files({"name": "sales.csv", "mimeType": "text/csv", "buffer": SALES})
     expect(page.get_by_text("sales.csv · 29 B")).to_be_visible()
 
@@ -164,7 +170,7 @@ def is_chinese(name: str) -> bool:
 
 
 def test_streamlits_own_words_follow_the_pages_language(chinese: Page) -> None:
-    zone = chinese.get_by_test_id("stFileUploaderDropzone").first
+    zone = uploader(chinese).get_by_test_id("stFileUploaderDropzone")
     expect(zone).to_contain_text("选择文件")
     expect(zone).to_contain_text("每个文件最多 128 MB")
     expect(zone.get_by_role("button", name="选择文件: 上传文件")).to_be_visible()
@@ -179,7 +185,7 @@ def test_streamlits_own_words_follow_the_pages_language(chinese: Page) -> None:
 def test_what_the_model_says_is_never_changed(server: Server, chinese: Page) -> None:
     answer = ask(server, chinese, "Upload")
     expect(answer.get_by_text("Upload", exact=True)).to_be_visible()
-    expect(chinese.get_by_test_id("stFileUploaderDropzone").first).to_contain_text("选择文件")
+    expect(uploader(chinese).get_by_test_id("stFileUploaderDropzone")).to_contain_text("选择文件")
 
 
 def test_a_figure_and_a_table_are_described(server: Server, page: Page) -> None:
@@ -226,7 +232,7 @@ def test_a_file_that_is_too_large_is_refused_in_the_persons_language(
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
         file.truncate(129 << 20)
-    chinese.get_by_test_id("stFileUploader").first.locator("input").set_input_files(large)
+    uploader(chinese).locator("input").set_input_files(large)
     expect(chinese.get_by_text("文件不能超过 128", exact=False)).to_be_visible()
 
 

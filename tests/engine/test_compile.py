@@ -30,6 +30,13 @@ for kernel in (forward.walk, pack.pack_panels, pack.pack_floats):
     print(sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
 """
 
+NAMED = """
+import engine.kernels.compile
+from numba import njit
+function = njit("int64(int64)")(lambda x: x)
+print(function.overloads[function.signatures[0]].fndesc.mangled_name)
+"""
+
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -83,17 +90,27 @@ def test_another_processor_or_numba_changes_the_key(monkeypatch: pytest.MonkeyPa
     assert len(keys) == 4
 
 
-def test_a_fresh_process_loads_what_was_compiled_and_compiles_nothing() -> None:
-    home = model_home() / "kernels"
-    compile_kernels(ISA, home, None)
+def in_a_fresh_process(code: str, *arguments: str) -> list[str]:
+    """The lines that it prints."""
     run = subprocess.run(
-        [sys.executable, "-c", FRESH_PROCESS, ISA.name, str(home)],
+        [sys.executable, "-c", code, *arguments],
         cwd=KERNELS.parent.parent,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert run.stdout.splitlines() == ["1 0", "1 0", "2 0"]
+    return run.stdout.splitlines()
+
+
+def test_a_fresh_process_loads_what_was_compiled_and_compiles_nothing() -> None:
+    home = model_home() / "kernels"
+    compile_kernels(ISA, home, None)
+    assert in_a_fresh_process(FRESH_PROCESS, ISA.name, str(home)) == ["1 0", "1 0", "2 0"]
+
+
+def test_two_processes_never_give_two_functions_the_same_name() -> None:
+    """The linker would take one for both: a model's kernels for those of one loaded before."""
+    assert in_a_fresh_process(NAMED) != in_a_fresh_process(NAMED)
 
 
 @pytest.mark.usefixtures("_own_cache")

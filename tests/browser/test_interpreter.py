@@ -97,8 +97,12 @@ def answered(page: Page) -> Locator:
     return page.get_by_test_id("stChatMessage").last
 
 
+def uploader(page: Page, label: str = "Upload files") -> Locator:
+    return page.get_by_test_id("stFileUploader").filter(has_text=label)
+
+
 def upload(page: Page, name: str, data: bytes, label: str = "Upload files") -> None:
-    box = page.get_by_test_id("stFileUploader").filter(has_text=label).locator("input")
+    box = uploader(page, label).locator("input")
     box.set_input_files({"name": name, "mimeType": "text/plain", "buffer": data})
 
 
@@ -186,9 +190,8 @@ def test_a_session_is_exported_and_rebuilt_from_its_notebook(server: Server, pag
 def test_files_come_several_at_once_by_drop_and_by_paste(server: Server, page: Page) -> None:
     files = {"notes.txt": "<b>bold</b> text", "data.json": '{"a": [1]}', "更多.csv": "x,y\n1,2\n"}
     dropped = page.evaluate_handle(TRANSFER, files)
-    page.get_by_test_id("stFileUploaderDropzone").first.dispatch_event(
-        "drop", {"dataTransfer": dropped}
-    )
+    zone = uploader(page).get_by_test_id("stFileUploaderDropzone")
+    zone.dispatch_event("drop", {"dataTransfer": dropped})
     sidebar = page.get_by_test_id("stSidebar")
     for shown in ("notes.txt · 16 B", "data.json · 10 B", "更多.csv · 8 B"):
         expect(sidebar.get_by_text(shown)).to_be_visible()

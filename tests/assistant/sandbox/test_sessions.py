@@ -1,6 +1,7 @@
 """Sessions as the turn loop and the pages use them: real kernels, at the best level here."""
 
 import os
+import re
 import threading
 import venv
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ def test_an_error_comes_with_the_lines_of_the_code(kept: Session) -> None:
         ("this isn't Python", "SyntaxError"),
         ("<|user|>\nhello<|assistant|>", "SyntaxError"),
         ("x = (", "SyntaxError"),
-        ("a\0b", "SyntaxError"),
+        ("a\0b", "SyntaxError|ValueError"),  # as Python's version has it
         ("print('\ud800')", "ok"),
         ("", "ok"),
         ("exit()", "ok"),
@@ -146,7 +147,7 @@ def test_an_error_comes_with_the_lines_of_the_code(kept: Session) -> None:
 def test_whatever_the_code_is_it_ends_as_a_result(code: str, name: str, kept: Session) -> None:
     result = run(kept, code)
     found = error_of(result).name if result.ended == "error" else result.ended
-    assert found == name
+    assert re.fullmatch(name, found)
     assert text_of(run(kept, "print('alive')")).endswith("alive\n")
 
 

@@ -76,17 +76,20 @@ class Peer:
         return True
 
     def _take_messages(self) -> Iterator[list[bytes]]:
+        """The caller may stop listening at any of them: it will not come again."""
         start = 0
-        while (taken := self._frame(start)) is not None:
-            flags, body, start = taken
-            if flags & COMMAND:
-                self._take_command()
-                continue
-            self._frames.append(body)
-            if not flags & MORE:
-                yield self._frames
-                self._frames = []
-        del self._buffer[:start]
+        try:
+            while (taken := self._frame(start)) is not None:
+                flags, body, start = taken
+                if flags & COMMAND:
+                    self._take_command()
+                    continue
+                self._frames.append(body)
+                if not flags & MORE:
+                    whole, self._frames = self._frames, []
+                    yield whole
+        finally:
+            del self._buffer[:start]
 
     def _take_command(self) -> None:
         """The first one is READY; the others are of no use to us."""

@@ -58,6 +58,17 @@ def test_a_message_may_come_byte_by_byte(pair: tuple[socket.socket, socket.socke
     assert found == [[b"ab", b"c"]]
 
 
+def test_who_stops_listening_gets_no_message_twice(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    peer = Peer(pair[0], "DEALER", LIMIT)
+    pair[1].sendall(GREETING + READY + b"\x00\x01a\x00\x01b")
+    listening = peer.receive()
+    assert next(listening) == [b"a"]
+    del listening
+    assert received(peer, pair[1], b"\x00\x01c") == [[b"b"], [b"c"]]
+
+
 def test_nothing_is_sent_before_the_other_side_is_ready(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:

@@ -67,7 +67,8 @@ FIELDS = 8
 Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 wide k")
 
 FEW = 4  # most tokens for which vectors are as fast as tiles of bytes
-_AHEAD = 4096  # bytes of a weight stream to ask for before they are needed
+STREAMS = 4  # panels that a thread reads beside each other
+_AHEAD = 1024  # bytes of each to ask for before they are needed
 
 
 @njit
@@ -87,75 +88,77 @@ def token_halves(x: Any, token: int, block: int) -> Any:
     return (quants, scales, sums), (quants + 16, scales, sums + 4 * TOKENS)
 
 
-def _streamer(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any, inner: Any) -> Any:
+def _adder(packing: int, inner: Any) -> Any:
+    """Adds one block of a panel, opened in registers, for the types with one scale for it."""
+
+    @njit(inline="always")
+    def add(
+        isa: Any, tile: Any, quants: int, scales: int, shared: Any, x: Any, token: int, block: int
+    ) -> Any:
+        dm = inner(scales, block % CHUNK, shared)
+        return add_packed(isa, tile, packing, quants, dm, token_block(x, token, block))
+
+    return add
+
+
+@njit(inline="always")
+def _add_q6_k(
+    isa: Any, tile: Any, quants: int, scales: int, shared: Any, x: Any, token: int, block: int
+) -> Any:
+    """As `_adder`'s, for the type that has a scale per 16 k."""
+    half = 2 * (block % CHUNK)
+    dms = inner_q6(scales, half, shared), inner_q6(scales, half + 1, shared)
+    xs = token_halves(x, token, block)
+    return add_packed_halves(isa, tile, NIBBLES_AND_PAIR, quants, dms, xs)
+
+
+@njit
+def _ask(address: int, size: int) -> None:
+    """Have so many bytes come from memory before they are needed."""
+    for line in range(0, size, 64):
+        prefetch(address + line)
+
+
+def _streamer(add: Any, quants_bytes: int, chunk_bytes: int, outer: Any) -> Any:
     """The decode kernel of one packed type: open in registers, add, forget.
 
-    Two panels at a time: two streams come from memory a quarter faster than one.
+    STREAMS panels at a time, whose addresses are `starts`: memory gives several streams more.
     """
 
     @njit
-    def stream(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
-        blocks, one, two = w[COLUMNS] // 32, tile, tile
-        a, b = w[ADDRESS] + panels[0] * w[PANEL], w[ADDRESS] + panels[1] * w[PANEL]
-        a_scales, b_scales = a + blocks * quants_bytes, b + blocks * quants_bytes
+    def stream(isa: Any, tile: Any, w: Any, starts: Any, x: Any, token: int) -> Any:
+        a, b, c, d = starts
+        one, two, three, four = tile, tile, tile, tile
+        blocks = w[COLUMNS] // 32
+        quants, scales = 0, blocks * quants_bytes
         for first in range(0, blocks, CHUNK):
-            for line in range(0, chunk_bytes, 64):
-                prefetch(a_scales + 2 * w[PANEL] + line)
-                prefetch(b_scales + 2 * w[PANEL] + line)
-            a_shared, b_shared = outer(a_scales), outer(b_scales)
-            for block in range(min(CHUNK, blocks - first)):
-                for line in range(0, quants_bytes, 64):
-                    prefetch(a + _AHEAD + line)
-                    prefetch(b + _AHEAD + line)
-                x_block = token_block(x, token, first + block)
-                one = add_packed(isa, one, packing, a, inner(a_scales, block, a_shared), x_block)
-                two = add_packed(isa, two, packing, b, inner(b_scales, block, b_shared), x_block)
-                a, b = a + quants_bytes, b + quants_bytes
-            a_scales, b_scales = a_scales + chunk_bytes, b_scales + chunk_bytes
-        return one, two
+            for start in starts:
+                _ask(start + scales + STREAMS * w[PANEL], chunk_bytes)
+            in_a, in_b, in_c, in_d = a + scales, b + scales, c + scales, d + scales
+            of_a, of_b, of_c, of_d = outer(in_a), outer(in_b), outer(in_c), outer(in_d)
+            for block in range(first, min(first + CHUNK, blocks)):
+                for start in starts:
+                    _ask(start + quants + _AHEAD, quants_bytes)
+                one = add(isa, one, a + quants, in_a, of_a, x, token, block)
+                two = add(isa, two, b + quants, in_b, of_b, x, token, block)
+                three = add(isa, three, c + quants, in_c, of_c, x, token, block)
+                four = add(isa, four, d + quants, in_d, of_d, x, token, block)
+                quants += quants_bytes
+            scales += chunk_bytes
+        return one, two, three, four
 
     return stream
 
 
-@njit
-def _halves(scales: int, block: int, outer: Any) -> Any:
-    """The (d, m) of both halves of a Q6_K block."""
-    return inner_q6(scales, 2 * block, outer), inner_q6(scales, 2 * block + 1, outer)
-
-
-@njit
-def _stream_q6_k(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
-    """As `_streamer`'s, for the type that has a scale per 16 k."""
-    blocks, one, two = w[COLUMNS] // 32, tile, tile
-    a, b = w[ADDRESS] + panels[0] * w[PANEL], w[ADDRESS] + panels[1] * w[PANEL]
-    a_scales, b_scales = a + blocks * 384, b + blocks * 384
-    for first in range(0, blocks, CHUNK):
-        for line in range(0, 288, 64):
-            prefetch(a_scales + 2 * w[PANEL] + line)
-            prefetch(b_scales + 2 * w[PANEL] + line)
-        a_outer, b_outer = outer_q6(a_scales), outer_q6(b_scales)
-        for block in range(CHUNK):
-            for line in range(0, 384, 64):
-                prefetch(a + _AHEAD + line)
-                prefetch(b + _AHEAD + line)
-            xs = token_halves(x, token, first + block)
-            a_dms, b_dms = _halves(a_scales, block, a_outer), _halves(b_scales, block, b_outer)
-            one = add_packed_halves(isa, one, NIBBLES_AND_PAIR, a, a_dms, xs)
-            two = add_packed_halves(isa, two, NIBBLES_AND_PAIR, b, b_dms, xs)
-            a, b = a + 384, b + 384
-        a_scales, b_scales = a_scales + 288, b_scales + 288
-    return one, two
-
-
 _STREAMS = {
-    Q4_0: _streamer(NIBBLES, 256, 256, no_outer, inner_by_8),
-    Q4_1: _streamer(NIBBLES, 256, 512, no_outer, inner_with_minima),
-    Q5_0: _streamer(NIBBLES_AND_BIT, 320, 256, no_outer, inner_by_16),
-    Q5_1: _streamer(NIBBLES_AND_BIT, 320, 512, no_outer, inner_with_minima),
-    Q8_0: _streamer(BYTES, 512, 256, no_outer, inner_by_128),
-    Q4_K: _streamer(NIBBLES, 256, 320, outer_k, inner_k),
-    Q5_K: _streamer(NIBBLES_AND_BIT, 320, 320, outer_k, inner_k),
-    Q6_K: _stream_q6_k,
+    Q4_0: _streamer(_adder(NIBBLES, inner_by_8), 256, 256, no_outer),
+    Q4_1: _streamer(_adder(NIBBLES, inner_with_minima), 256, 512, no_outer),
+    Q5_0: _streamer(_adder(NIBBLES_AND_BIT, inner_by_16), 320, 256, no_outer),
+    Q5_1: _streamer(_adder(NIBBLES_AND_BIT, inner_with_minima), 320, 512, no_outer),
+    Q8_0: _streamer(_adder(BYTES, inner_by_128), 512, 256, no_outer),
+    Q4_K: _streamer(_adder(NIBBLES, inner_k), 256, 320, outer_k),
+    Q5_K: _streamer(_adder(NIBBLES_AND_BIT, inner_k), 320, 320, outer_k),
+    Q6_K: _streamer(_add_q6_k, 384, 288, outer_q6),
 }
 
 
@@ -164,18 +167,18 @@ def _streams(packed: str) -> Any:
     return by_kind({kind: _STREAMS[kind] for kind in TYPES[packed]})
 
 
-def _stream_panels(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
-    """A tile's sums with two panels, for each of them."""
+def _stream_panels(isa: Any, tile: Any, w: Any, starts: Any, x: Any, token: int) -> Any:
+    """A tile's sums with STREAMS panels, for each of them."""
     raise NotImplementedError  # compiled code only
 
 
 @overload(_stream_panels)
-def _stream_two(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
+def _stream(isa: Any, tile: Any, w: Any, starts: Any, x: Any, token: int) -> Any:
     assert isinstance(isa, IsaType)
     stream = _streams(isa.packed)
 
-    def stream_panels(isa: Any, tile: Any, w: Any, panels: Any, x: Any, token: int) -> Any:
-        return stream(w[KIND], isa, tile, w, panels, x, token)
+    def stream_panels(isa: Any, tile: Any, w: Any, starts: Any, x: Any, token: int) -> Any:
+        return stream(w[KIND], isa, tile, w, starts, x, token)
 
     return stream_panels
 
@@ -231,6 +234,18 @@ def write_tile(tile: Any, w: Any, panel: int, y: Any, where: Any) -> None:
 
 
 @njit
+def _starts(w: Any, panel: int, last: int) -> Any:
+    """Addresses of STREAMS panels; what would be after the last one is that once more."""
+    at, step = w[ADDRESS], w[PANEL]
+    return (
+        at + panel * step,
+        at + min(panel + 1, last) * step,
+        at + min(panel + 2, last) * step,
+        at + min(panel + 3, last) * step,
+    )
+
+
+@njit
 def _few_tokens(isa: Any, tile: Any, w: Any, span: Any, x: Any, y: Any, where: Any) -> None:
     """Panels span[0] up to span[1] with the tokens of one tile."""
     token = where[0]
@@ -238,12 +253,12 @@ def _few_tokens(isa: Any, tile: Any, w: Any, span: Any, x: Any, y: Any, where: A
         for panel in range(span[0], span[1]):
             write_tile(_float_panel(tile, w, panel, x, token), w, panel, y, where)
         return
-    for panel in range(span[0], span[1], 2):
-        second = min(panel + 1, span[1] - 1)  # the last alone is done twice
-        one, two = _stream_panels(isa, tile, w, (panel, second), x, token)
-        write_tile(one, w, panel, y, where)
-        if second > panel:
-            write_tile(two, w, second, y, where)
+    for first in range(span[0], span[1], STREAMS):
+        panel = first
+        for sums in _stream_panels(isa, tile, w, _starts(w, first, span[1] - 1), x, token):
+            if panel < span[1]:
+                write_tile(sums, w, panel, y, where)
+            panel += 1
 
 
 @njit
@@ -277,7 +292,7 @@ def _many_tokens(isa: Any, w: Any, panel: int, x: Any, y: Any, tokens: int, room
 def share(index: int, panels: int, threads: int) -> Any:
     """Panels of the index-th piece of work: long runs first, which memory likes, and pairs at the
     end, so that no thread waits long for the last."""
-    long = max(2, panels // (threads * 8) * 2)
+    long = max(STREAMS, panels // (threads * 16) * STREAMS)
     n_long = panels * 7 // 8 // long
     if index < n_long:
         return index * long, (index + 1) * long

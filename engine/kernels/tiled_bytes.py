@@ -64,7 +64,7 @@ from engine.kernels.tiles import TILE as TILE_BYTES
 from engine.kernels.tiles import configure, for_bytes, multiply_one, multiply_two, release
 from engine.kernels.vector import IsaType, copy_16, prefetch, splat_f32, store
 
-_AHEAD = 4096  # bytes of a weight stream to ask for before they are needed
+_AHEAD = 1024  # bytes of a weight stream to ask for before they are needed
 _OPENED = 1024  # bytes of a step's opened weights
 _RING = 4  # steps whose weights and products are kept, a power of two
 _LAG = 2  # steps from opening to adding

@@ -4,7 +4,8 @@ An answer that quotes its prompt, or edits code, repeats long runs of it. The to
 the last ones at their latest earlier occurrence are guessed, computed in one step with the newest,
 and kept as far as the sampler chooses the same ("prompt lookup decoding", A. Saxena, 2023). A
 token costs a step no more than the weights' reading does, so right guesses are nearly free; wrong
-ones are not, so a guesser that fails falls silent for a while.
+ones are not, so a guesser that fails falls silent for a while. Looking on costs nothing: beside
+other answers, where a step has little room left, only what has just come true is guessed further.
 """
 
 from collections.abc import Iterable
@@ -23,18 +24,27 @@ class Guesser:
         self._failures = 0
         self._rest = 0
         self._confident = False
+        self._foreseen = False  # whether the newest token is what would have been guessed
         self.extend(tokens)
 
     def extend(self, tokens: Iterable[int]) -> None:
         for token in tokens:
-            if len(self._tokens) >= _MATCH:
-                self._following[tuple(self._tokens[-_MATCH:])] = len(self._tokens)
+            newest = tuple(self._tokens[-_MATCH:])
+            at = self._following.get(newest)
+            self._foreseen = at is not None and self._tokens[at] == token
+            if len(newest) == _MATCH:
+                self._following[newest] = len(self._tokens)
             self._tokens.append(token)
 
-    def guess(self, most: int) -> list[int]:
-        """At most so many next tokens; none if there is nothing to go by."""
+    def guess(self, most: int, *, sure: bool = False) -> list[int]:
+        """At most so many next tokens; none if there is nothing to go by.
+
+        `sure`: nor if the newest token would not have been guessed.
+        """
         if self._rest > 0:
             self._rest -= 1
+            return []
+        if sure and not self._foreseen:
             return []
         at = self._following.get(tuple(self._tokens[-_MATCH:]))
         if at is None:

@@ -116,11 +116,15 @@ class Request:
         left = (total - done) / tokens_per_second if tokens_per_second > 0 else None
         self.handle.emit(PromptProgress(done, total, left))
 
-    def guess(self, most: int, context: int) -> Sequence[int]:
-        """Tokens that may follow the newest, fewer than the answer may still have."""
+    def guess(self, most: int, context: int, *, sure: bool) -> Sequence[int]:
+        """Tokens that may follow the newest, fewer than the answer may still have.
+
+        `sure`: see Guesser.guess.
+        """
         if self.guesser is None or self.reading:
             return ()
-        return self.guesser.guess(min(most, self._length_limit(context) - len(self.output) - 1))
+        left = self._length_limit(context) - len(self.output) - 1
+        return self.guesser.guess(min(most, left), sure=sure)
 
     def judge(self, guessed: int, right: int) -> None:
         if self.guesser is not None and guessed > 0:

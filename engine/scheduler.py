@@ -67,8 +67,9 @@ class Scheduler:
         """The next step's shares; `reading_rate` is the measured speed of reading, tokens/s."""
         answering = [request for request in self.running if not request.reading]
         most = max(0, TILE - len(answering)) // max(1, len(answering))
+        sure = len(answering) > 1
         shares = [
-            Share(request, request.pending, request.guess(most, self._context))
+            Share(request, request.pending, request.guess(most, self._context, sure=sure))
             for request in answering
         ]
         room = self._prefill_chunk

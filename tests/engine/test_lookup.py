@@ -37,6 +37,15 @@ def test_a_guesser_is_careful_until_a_whole_guess_was_right() -> None:
     assert len(guesser.guess(7)) == 3
 
 
+def test_who_has_to_be_sure_guesses_on_from_what_has_come_true() -> None:
+    guesser = Guesser([*range(20), 0, 1, 2])
+    assert guesser.guess(7, sure=True) == []
+    guesser.extend([3])
+    assert guesser.guess(7, sure=True) == [4, 5, 6]
+    guesser.extend([9])
+    assert guesser.guess(7, sure=True) == []
+
+
 def test_a_wrong_guess_is_followed_by_silence_that_doubles() -> None:
     guesser = Guesser([*range(20), 0, 1, 2])
     silences = []

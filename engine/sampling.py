@@ -1,7 +1,8 @@
 """Logits to the next token id: small filters, chained once by `make_sampler`.
 
 The order is that of `Sampler.__call__`: penalties, temperature, top-k, top-p, min-p, draw.
-A filter takes logits and gives new logits; what it removes becomes -inf.
+A filter takes logits and gives the places of those that stay, in order; what comes after it sees
+only them. A vocabulary has 150,000 logits, so each look at all of them counts.
 """
 
 import math
@@ -15,9 +16,11 @@ from engine.config import SamplingParams
 from engine.errors import BadLogits
 
 Logits = NDArray[np.float32]
-Filter = Callable[[Logits], Logits]
+Places = NDArray[np.intp]
+Filter = Callable[[Logits], Places]
 
 _BLOCK = 512
+_LEAST = np.finfo(np.float32).min  # what is not -inf
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,14 @@ class Sampler:
         if self.params.temperature == 0:
             return best
         logits = apply_temperature(logits - logits[best], self.params.temperature)
+        stages: list[Places] = []
         for keep in self.filters:
-            logits = keep(logits)
-        return _draw(logits, self.rng)
+            stages.append(keep(logits))
+            logits = logits[stages[-1]]
+        drawn = _draw(logits, self.rng)
+        for places in reversed(stages):
+            drawn = int(places[drawn])
+        return drawn
 
 
 def make_sampler(params: SamplingParams, vocab_size: int) -> Sampler:
@@ -80,28 +88,30 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
         return logits / np.float32(temperature)
 
 
-def keep_top_k(logits: Logits, k: int) -> Logits:
-    """Keep exactly the k largest; of equals, those with the lower id."""
-    k = min(k, logits.size)
-    cutoff = np.partition(logits, logits.size - k)[logits.size - k]
-    return _keep_largest(logits, cutoff, k)
+def keep_top_k(logits: Logits, k: int) -> Places:
+    """Keep the k largest, as far as they are possible; of equals, those with the lower id."""
+    places = np.flatnonzero(logits >= max(_floor_of_largest(logits, k), _LEAST))
+    values = logits[places]
+    k = min(k, values.size)
+    cutoff = np.partition(values, values.size - k)[values.size - k]
+    return places[_largest(values, cutoff, k)]
 
 
-def keep_top_p(logits: Logits, p: float) -> Logits:
+def keep_top_p(logits: Logits, p: float) -> Places:
     """Keep the most likely, up to and including the first whose running sum reaches p."""
     best = logits.max()
     total = float(np.exp(logits - best).sum(dtype=np.float64))
     # Entries below (1 - p) / n sum to less than 1 - p, so the others hold p: sort only those.
-    floor = best + math.log(total * (1 - p) / logits.size)
-    largest = np.sort(logits[logits >= floor])[::-1]
-    last = _first_reaching(np.exp(largest - best), p * total)
-    return _keep_largest(logits, largest[last], last + 1)
+    places = np.flatnonzero(logits >= best + math.log(total * (1 - p) / logits.size))
+    values = logits[places]
+    falling = np.sort(values)[::-1]
+    last = _first_reaching(np.exp(falling - best), p * total)
+    return places[_largest(values, falling[last], last + 1)]
 
 
-def keep_min_p(logits: Logits, min_p: float) -> Logits:
+def keep_min_p(logits: Logits, min_p: float) -> Places:
     """Keep what is at least `min_p` times as likely as the most likely."""
-    floor = logits.max() + np.float32(math.log(min_p))
-    return np.where(logits >= floor, logits, np.float32(-np.inf))
+    return np.flatnonzero(logits >= logits.max() + np.float32(math.log(min_p)))
 
 
 def _apply_penalties(
@@ -126,12 +136,20 @@ def _best(logits: Logits) -> int:
     return best
 
 
-def _keep_largest(logits: Logits, cutoff: np.float32, n_kept: int) -> Logits:
-    """What is above the cutoff, then what equals it in order of ids, until n_kept are kept."""
-    kept = logits > cutoff
-    ties = np.flatnonzero(logits == cutoff)
-    kept[ties[: n_kept - np.count_nonzero(kept)]] = True
-    return np.where(kept, logits, np.float32(-np.inf))
+def _largest(values: Logits, cutoff: np.float32, count: int) -> Places:
+    """What is above the cutoff, and of what equals it the first, until there are `count`."""
+    kept = values > cutoff
+    ties = np.flatnonzero(values == cutoff)
+    kept[ties[: count - np.count_nonzero(kept)]] = True
+    return np.flatnonzero(kept)
+
+
+def _floor_of_largest(logits: Logits, k: int) -> np.float32:
+    """A value that at least k logits reach: the k-th largest of their blocks' maxima."""
+    k = min(k, logits.size)
+    starts = np.arange(0, logits.size, min(_BLOCK, logits.size // k))
+    blocks = np.maximum.reduceat(logits, starts)
+    return np.float32(np.partition(blocks, blocks.size - k)[blocks.size - k])
 
 
 def _draw(logits: Logits, rng: np.random.Generator) -> int:

@@ -33,10 +33,6 @@ def _of_probabilities(*values: float) -> Logits:
     return np.log(np.array(values, dtype=np.float64)).astype(np.float32)
 
 
-def _kept(logits: Logits) -> list[int]:
-    return np.flatnonzero(logits > -np.inf).tolist()
-
-
 def _naive_kept(logits: Logits, params: SamplingParams) -> list[int]:
     """The ids that may be drawn: plain Python, one full sort, sums in the order of the sort."""
     scaled = [float(x) / params.temperature for x in logits]
@@ -106,22 +102,26 @@ def test_a_tiny_temperature_is_greedy_and_does_not_overflow() -> None:
 
 def test_top_p_keeps_up_to_and_including_the_entry_that_reaches_it() -> None:
     logits = _of_probabilities(0.125, 0.5, 0.25, 0.125)
-    assert _kept(keep_top_p(logits, 0.74)) == [1, 2]
-    assert _kept(keep_top_p(logits, 0.76)) == [0, 1, 2]
-    assert _kept(keep_top_p(logits, 0.01)) == [1]
+    assert keep_top_p(logits, 0.74).tolist() == [1, 2]
+    assert keep_top_p(logits, 0.76).tolist() == [0, 1, 2]
+    assert keep_top_p(logits, 0.01).tolist() == [1]
 
 
 def test_top_p_keeps_equals_in_the_order_of_their_ids() -> None:
-    assert _kept(keep_top_p(_logits(0, 0, 0, 0), 0.5)) == [0, 1]
+    assert keep_top_p(_logits(0, 0, 0, 0), 0.5).tolist() == [0, 1]
 
 
 def test_top_k_keeps_exactly_k_even_among_equals() -> None:
-    assert _kept(keep_top_k(_logits(1, 9, 5, 5, 5), 3)) == [1, 2, 3]
-    assert _kept(keep_top_k(_logits(1, 2), 5)) == [0, 1]
+    assert keep_top_k(_logits(1, 9, 5, 5, 5), 3).tolist() == [1, 2, 3]
+    assert keep_top_k(_logits(1, 2), 5).tolist() == [0, 1]
+
+
+def test_top_k_keeps_nothing_that_is_impossible() -> None:
+    assert keep_top_k(_logits(-np.inf, 1, -np.inf), 2).tolist() == [1]
 
 
 def test_min_p_is_relative_to_the_most_likely() -> None:
-    assert _kept(keep_min_p(_of_probabilities(0.6, 0.31, 0.05, 0.04), 0.5)) == [0, 1]
+    assert keep_min_p(_of_probabilities(0.6, 0.31, 0.05, 0.04), 0.5).tolist() == [0, 1]
 
 
 def test_top_p_counts_only_what_top_k_left() -> None:
@@ -158,10 +158,11 @@ def test_the_chain_keeps_what_a_full_sort_keeps(
     logits[0] = 1.0
     params = SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     scaled = (logits - logits.max()) / np.float32(temperature)
+    kept = np.arange(size)
     for keep in make_sampler(params, size).filters:
-        scaled = keep(scaled)
+        kept = kept[keep(scaled[kept])]
     # A running sum that all but equals top_p may be rounded to either side: one entry more or less.
-    assert len(set(_kept(scaled)) ^ set(_naive_kept(logits, params))) <= 1
+    assert len({*kept.tolist()} ^ {*_naive_kept(logits, params)}) <= 1
 
 
 def test_draws_follow_the_probabilities() -> None:

@@ -12,7 +12,7 @@ from engine.kernels.vector import Isa
 from engine.quants import QuantType
 
 TOKENS = (1, 2, 3, 4, 5, 8, 9, 17)
-ROWS = 40  # the last of three panels is half empty
+ROWS = 104  # seven panels: four at a time, two and one, the last half empty
 UNTOUCHED = 7.0
 VARIANT = next(name for name in available_variants() if name != AMX)  # see test_tiled_bytes.py
 
@@ -38,7 +38,7 @@ class Batch:
 
 
 def output(tokens: int) -> Floats:
-    return np.full((tokens + 1, 64), UNTOUCHED, np.float32)
+    return np.full((tokens + 1, 128), UNTOUCHED, np.float32)
 
 
 def assert_close(got: Floats, matrix: Matrix, x: Doubles, extra: float = 0) -> None:
@@ -57,7 +57,7 @@ def test_every_token_is_multiplied_by_every_row(kind: QuantType, tokens: int) ->
     for got, x in zip(out, batch.x, strict=False):
         assert_close(got, matrix, x)
     assert (out[tokens] == UNTOUCHED).all()
-    assert (out[:, 48:] == UNTOUCHED).all()
+    assert (out[:, 112:] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize("tokens", [1, 3, 17])
@@ -91,6 +91,6 @@ def test_a_value_that_is_not_a_number_stays_with_its_token() -> None:
     batch.times(matrix, expected)
     batch.memory.scales[:, :, 2] = np.nan
     batch.times(matrix, out)
-    assert np.isnan(out[2, :48]).all()
+    assert np.isnan(out[2, :112]).all()
     others = [0, 1, 3, 4]
     assert np.array_equal(out[others], expected[others])

@@ -14,7 +14,7 @@ from engine.cache import pages_for
 from engine.kernels.dot import TILE
 from engine.request import Request
 
-PATIENCE = 0.25  # seconds by which reading may delay the tokens of running answers
+PATIENCE = 0.22  # seconds by which reading may delay the tokens of running answers
 _LEAST_PIECE = 8
 
 

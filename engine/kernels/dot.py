@@ -23,6 +23,7 @@ from engine.kernels.vector import (
     I8,
     I16,
     I32T,
+    I64,
     V_F32,
     V_I32,
     IsaType,
@@ -224,12 +225,24 @@ def lane_sums(_typing: Any, tile: Any, token: Any) -> Any:
     return F32(tile, types.int64), codegen
 
 
+def _another(b: ir.IRBuilder, address: ir.Value) -> ir.Value:
+    """The same address, as one that LLVM knows nothing of.
+
+    So several tokens' values are read by each instruction that needs them, rather than once for
+    several panels into more registers than there are.
+    """
+    kind = ir.FunctionType(I64, [I64])
+    return b.asm(kind, "", "=r,0", [address], True)
+
+
 def _accumulate(
     b: ir.IRBuilder, dot4: Dot4, sums: ir.Value, groups: list[ir.Value], dm: ir.Value, xs: ir.Value
 ) -> ir.Value:
     """sums[t][row] += d[row] * scale[t] * dot(weights[row], values[t]) + m[row] * sum[t]."""
     width = sums.type.count
     values = b.extract_value(xs, 0)
+    if width > 2:
+        values = _another(b, values)
     dots = [ir.Constant(V_I32, None)] * width
     for group, w in enumerate(groups):
         for token in range(width):

@@ -1,7 +1,7 @@
 """Logits to the next token id: small filters, chained once by `make_sampler`.
 
 The order is that of `Sampler.__call__`: penalties, temperature, top-k, top-p, min-p, draw.
-A filter takes logits and gives the places of those that stay, in order; what comes after it sees
+A filter takes logits and gives the indices of those that stay, in order; what comes after it sees
 only them. A vocabulary has 150,000 logits, so each look at all of them counts.
 """
 
@@ -16,8 +16,8 @@ from engine.config import SamplingParams
 from engine.errors import BadLogits
 
 Logits = NDArray[np.float32]
-Places = NDArray[np.intp]
-Filter = Callable[[Logits], Places]
+Indices = NDArray[np.intp]
+Filter = Callable[[Logits], Indices]
 
 _BLOCK = 512
 _LEAST = np.finfo(np.float32).min  # what is not -inf
@@ -39,13 +39,13 @@ class Sampler:
         if self.params.temperature == 0:
             return best
         logits = apply_temperature(logits - logits[best], self.params.temperature)
-        stages: list[Places] = []
+        stages: list[Indices] = []
         for keep in self.filters:
             stages.append(keep(logits))
             logits = logits[stages[-1]]
         drawn = _draw(logits, self.rng)
-        for places in reversed(stages):
-            drawn = int(places[drawn])
+        for indices in reversed(stages):
+            drawn = int(indices[drawn])
         return drawn
 
 
@@ -88,28 +88,28 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
         return logits / np.float32(temperature)
 
 
-def keep_top_k(logits: Logits, k: int) -> Places:
+def keep_top_k(logits: Logits, k: int) -> Indices:
     """Keep the k largest, as far as they are possible; of equals, those with the lower id."""
-    places = np.flatnonzero(logits >= max(_floor_of_largest(logits, k), _LEAST))
-    values = logits[places]
+    indices = np.flatnonzero(logits >= max(_floor_of_largest(logits, k), _LEAST))
+    values = logits[indices]
     k = min(k, values.size)
     cutoff = np.partition(values, values.size - k)[values.size - k]
-    return places[_largest(values, cutoff, k)]
+    return indices[_largest(values, cutoff, k)]
 
 
-def keep_top_p(logits: Logits, p: float) -> Places:
+def keep_top_p(logits: Logits, p: float) -> Indices:
     """Keep the most likely, up to and including the first whose running sum reaches p."""
     best = logits.max()
     total = float(np.exp(logits - best).sum(dtype=np.float64))
     # Entries below (1 - p) / n sum to less than 1 - p, so the others hold p: sort only those.
-    places = np.flatnonzero(logits >= best + math.log(total * (1 - p) / logits.size))
-    values = logits[places]
+    indices = np.flatnonzero(logits >= best + math.log(total * (1 - p) / logits.size))
+    values = logits[indices]
     falling = np.sort(values)[::-1]
     last = _first_reaching(np.exp(falling - best), p * total)
-    return places[_largest(values, falling[last], last + 1)]
+    return indices[_largest(values, falling[last], last + 1)]
 
 
-def keep_min_p(logits: Logits, min_p: float) -> Places:
+def keep_min_p(logits: Logits, min_p: float) -> Indices:
     """Keep what is at least `min_p` times as likely as the most likely."""
     return np.flatnonzero(logits >= logits.max() + np.float32(math.log(min_p)))
 
@@ -136,7 +136,7 @@ def _best(logits: Logits) -> int:
     return best
 
 
-def _largest(values: Logits, cutoff: np.float32, count: int) -> Places:
+def _largest(values: Logits, cutoff: np.float32, count: int) -> Indices:
     """What is above the cutoff, and of what equals it the first, until there are `count`."""
     kept = values > cutoff
     ties = np.flatnonzero(values == cutoff)

@@ -7,6 +7,7 @@ from pieces import pieces_tokenizer
 
 from engine.config import SamplingParams
 from engine.kernels.attention import PAGE
+from engine.lookup import Guesser
 from engine.request import Request
 from engine.sampling import make_sampler
 from engine.scheduler import PATIENCE, Scheduler
@@ -102,6 +103,25 @@ def test_reading_does_not_delay_running_answers_beyond_patience(rate: float, mos
     line = scheduler(answer, reader)
     line.admit()
     assert planned(line, rate) == [(answer, 1, True), (reader, most, False)]
+
+
+def guessing() -> Request:
+    """One that is answering with what stood before."""
+    record = answering()
+    record.guesser = Guesser([*range(20), 0, 1, 2])
+    return record
+
+
+def test_an_answer_alone_guesses_and_beside_others_only_from_what_has_come_true() -> None:
+    one, two = guessing(), guessing()
+    line = scheduler(one, two)
+    line.running.append(one)
+    assert [share.guesses for share in line.plan(FAST)] == [[3, 4, 5]]
+    line.running.append(two)
+    assert [share.guesses for share in line.plan(FAST)] == [[], []]
+    assert two.guesser is not None
+    two.guesser.extend([3])
+    assert [share.guesses for share in line.plan(FAST)] == [[], [4, 5, 6]]
 
 
 def test_long_prompts_come_last_in_a_step_and_stay_long_to_their_end() -> None:

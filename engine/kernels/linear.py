@@ -68,7 +68,7 @@ Vectors = namedtuple("Vectors", "values quants scales sums32 sums16 wide k")
 
 FEW = 4  # most tokens for which vectors are as fast as tiles of bytes
 STREAMS = 4  # panels that a thread reads beside each other
-_AHEAD = 1024  # bytes of each to ask for before they are needed
+LOOKAHEAD = 1024  # bytes of each to ask for before they are needed
 
 
 @njit
@@ -113,7 +113,7 @@ def _add_q6_k(
 
 
 @njit
-def _ask(address: int, size: int) -> None:
+def ask(address: int, size: int) -> None:
     """Have so many bytes come from memory before they are needed."""
     for line in range(0, size, 64):
         prefetch(address + line)
@@ -133,12 +133,12 @@ def _streamer(add: Any, quants_bytes: int, chunk_bytes: int, outer: Any) -> Any:
         quants, scales = 0, blocks * quants_bytes
         for first in range(0, blocks, CHUNK):
             for start in starts:
-                _ask(start + scales + STREAMS * w[PANEL], chunk_bytes)
+                ask(start + scales + STREAMS * w[PANEL], chunk_bytes)
             in_a, in_b, in_c, in_d = a + scales, b + scales, c + scales, d + scales
             of_a, of_b, of_c, of_d = outer(in_a), outer(in_b), outer(in_c), outer(in_d)
             for block in range(first, min(first + CHUNK, blocks)):
                 for start in starts:
-                    _ask(start + quants + _AHEAD, quants_bytes)
+                    ask(start + quants + LOOKAHEAD, quants_bytes)
                 one = add(isa, one, a + quants, in_a, of_a, x, token, block)
                 two = add(isa, two, b + quants, in_b, of_b, x, token, block)
                 three = add(isa, three, c + quants, in_c, of_c, x, token, block)

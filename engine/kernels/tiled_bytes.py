@@ -52,8 +52,10 @@ from engine.kernels.linear import (
     BLOCK_BYTES,
     COLUMNS,
     KIND,
+    LOOKAHEAD,
     PANEL,
     ROWS,
+    ask,
     share,
     token_block,
     token_halves,
@@ -62,9 +64,8 @@ from engine.kernels.linear import (
 from engine.kernels.team import take
 from engine.kernels.tiles import TILE as TILE_BYTES
 from engine.kernels.tiles import configure, for_bytes, multiply_one, multiply_two, release
-from engine.kernels.vector import IsaType, copy_16, prefetch, splat_f32, store
+from engine.kernels.vector import IsaType, copy_16, splat_f32, store
 
-_AHEAD = 1024  # bytes of a weight stream to ask for before they are needed
 _OPENED = 1024  # bytes of a step's opened weights
 _RING = 4  # steps whose weights and products are kept, a power of two
 _LAG = 2  # steps from opening to adding
@@ -84,8 +85,7 @@ def _simple_steps(packing: int, quants_bytes: int, chunk_bytes: int, outer: Any,
     def add_step(tile: Any, scales: Any, step: int, whole: bool, x: Any, sums: Any) -> Any:
         unit, block = scales[0] + (step >> 2) * chunk_bytes, 2 * step
         if step & 3 == 0:
-            for line in range(0, chunk_bytes, 64):
-                prefetch(unit + scales[1] + line)
+            ask(unit + scales[1], chunk_bytes)
         shared = outer(unit)
         at = token_block(x[0], x[1], block)
         tile = add_products(tile, sums[0], inner(unit, block & 7, shared), at)
@@ -106,8 +106,7 @@ def _open_q6_k(quants: int, _whole: bool, out: int) -> None:
 def _add_q6_k(tile: Any, scales: Any, step: int, _whole: bool, x: Any, sums: Any) -> Any:
     unit, half = scales[0] + (step >> 3) * 288, 2 * (step & 7)
     if step & 7 == 0:
-        for line in range(0, 288, 64):
-            prefetch(unit + scales[1] + line)
+        ask(unit + scales[1], 288)
     outer = outer_q6(unit)
     first, second = token_halves(x[0], x[1], step)
     tile = add_products(tile, sums[0], inner_q6(unit, half, outer), first)
@@ -133,9 +132,8 @@ def _streams_of(run: int, step_bytes: int, open_step: Any, add_step: Any) -> Any
         for step in range(steps + _LAG):
             if step < steps:
                 here, whole = room + (step & 3) * 2 * _OPENED, 2 * step + 1 < runs
-                for line in range(0, step_bytes, 64):
-                    prefetch(a + _AHEAD + line)
-                    prefetch(b + _AHEAD + line)
+                ask(a + LOOKAHEAD, step_bytes)
+                ask(b + LOOKAHEAD, step_bytes)
                 open_step(a, whole, here)
                 open_step(b, whole, here + _OPENED)
                 a, b = a + step_bytes, b + step_bytes
@@ -166,8 +164,7 @@ def _streams_of(run: int, step_bytes: int, open_step: Any, add_step: Any) -> Any
         tokens = token_block(x, token, 0)[0]
         for step in range(steps + _LAG):
             if step < steps:
-                for line in range(0, step_bytes, 64):
-                    prefetch(quants + _AHEAD + line)
+                ask(quants + LOOKAHEAD, step_bytes)
                 open_step(quants, 2 * step + 1 < runs, room + (step & 3) * _OPENED)
                 quants += step_bytes
             now = step - 1
